@@ -1,0 +1,153 @@
+"""The settings of this app, typed. Each is read when it is used, so that `override_settings` works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.dateparse import parse_duration
+
+PREFIX = "MOLLIE_ONBOARDING_"
+MOLLIE_API_URL = "https://api.mollie.com"
+MOLLIE_AUTHORIZE_URL = "https://my.mollie.com/oauth2/authorize"  # docs.mollie.com/reference/authorize
+MOLLIE_LINK_HOSTS = ("my.mollie.com",)
+
+
+def _get(name: str, default: Any = None) -> Any:
+    return getattr(settings, PREFIX + name, default)
+
+
+def _required(name: str) -> str:
+    value = _get(name)
+    if not value or not isinstance(value, str):
+        raise ImproperlyConfigured(f"{PREFIX}{name} is not set.")
+    return value
+
+
+def _list(value: str | Iterable[str]) -> tuple[str, ...]:
+    """The items of a list, or of a text with commas or spaces between them, as the environment gives it."""
+    items = value.replace(",", " ").split() if isinstance(value, str) else value
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _duration(name: str, default: timedelta) -> timedelta:
+    """A timedelta; a number or a numeric text counts as seconds."""
+    value = _get(name, default)
+    if isinstance(value, int | float):
+        value = timedelta(seconds=value)
+    elif isinstance(value, str):
+        value = parse_duration(value)
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise ImproperlyConfigured(f"{PREFIX}{name} is not a duration.")
+    return value
+
+
+class Conf:
+    """Use the one instance, `conf`."""
+
+    @property
+    def MOLLIE_ONBOARDING_CLIENT_ID(self) -> str:  # noqa: N802 (settings keep their full names in code)
+        """Id of the OAuth app, `app_…`."""
+        return _required("CLIENT_ID")
+
+    @property
+    def MOLLIE_ONBOARDING_CLIENT_SECRET(self) -> str:  # noqa: N802
+        """Secret of the OAuth app."""
+        return _required("CLIENT_SECRET")
+
+    @property
+    def MOLLIE_ONBOARDING_ACCESS_TOKEN(self) -> str:  # noqa: N802
+        """The partner's advanced access token, `access_…`, with `clients.write` and better also `clients.read`."""
+        return _required("ACCESS_TOKEN")
+
+    @property
+    def MOLLIE_ONBOARDING_ENCRYPTION_KEYS(self) -> tuple[str, ...]:  # noqa: N802
+        """Fernet keys for the tokens in the database, newest first."""
+        return _list(_get("ENCRYPTION_KEYS") or ())
+
+    @property
+    def MOLLIE_ONBOARDING_BASE_URL(self) -> str:  # noqa: N802
+        """Scheme and host under which merchants reach this site, without a slash at the end."""
+        return _required("BASE_URL").rstrip("/")
+
+    @property
+    def MOLLIE_ONBOARDING_PLATFORM_NAME(self) -> str:  # noqa: N802
+        """What merchants call the platform; the host of the base URL where it is not set."""
+        return _get("PLATFORM_NAME") or urlsplit(self.MOLLIE_ONBOARDING_BASE_URL).hostname or ""
+
+    @property
+    def MOLLIE_ONBOARDING_FROM_EMAIL(self) -> str:  # noqa: N802
+        """Sender of the mails; `DEFAULT_FROM_EMAIL` where it is not set."""
+        return _get("FROM_EMAIL") or settings.DEFAULT_FROM_EMAIL
+
+    @property
+    def MOLLIE_ONBOARDING_SCOPES(self) -> tuple[str, ...]:  # noqa: N802
+        """The scopes that merchants are asked for."""
+        return _list(_get("SCOPES") or "organizations.read onboarding.read onboarding.write")
+
+    @property
+    def MOLLIE_ONBOARDING_APPROVAL_PROMPT(self) -> str:  # noqa: N802
+        """`auto`, or `force`: the consent screen always shows, and a new consent revokes the earlier ones."""
+        return _get("APPROVAL_PROMPT") or "auto"
+
+    @property
+    def MOLLIE_ONBOARDING_REDIRECT_URI(self) -> str:  # noqa: N802
+        """The redirect URI to send with plain authorization requests; '' sends none and Mollie takes the registered one."""
+        return _get("REDIRECT_URI") or ""
+
+    @property
+    def MOLLIE_ONBOARDING_REQUIRE_LOGIN(self) -> bool:  # noqa: N802
+        """Whether only the user of a client link, logged in, may press its button."""
+        return bool(_get("REQUIRE_LOGIN", False))
+
+    @property
+    def MOLLIE_ONBOARDING_SIGNUP_ENABLED(self) -> bool:  # noqa: N802
+        """Whether there is a public sign-up page; 404 otherwise."""
+        return bool(_get("SIGNUP_ENABLED", True))
+
+    @property
+    def MOLLIE_ONBOARDING_SIGNUP_LOGIN_REQUIRED(self) -> bool:  # noqa: N802
+        """Whether only logged-in users may sign up; the client link is then theirs."""
+        return bool(_get("SIGNUP_LOGIN_REQUIRED", False))
+
+    @property
+    def MOLLIE_ONBOARDING_SIGNUP_LIMIT(self) -> str:  # noqa: N802
+        """Sign-ups per client address, and per owner's e-mail address: a number, a slash, and s, m, h or d."""
+        return _get("SIGNUP_LIMIT") or "20/h"
+
+    @property
+    def MOLLIE_ONBOARDING_TRUSTED_PROXY_COUNT(self) -> int:  # noqa: N802
+        """How many proxies of the platform append to X-Forwarded-For; 0 ignores the header."""
+        return int(_get("TRUSTED_PROXY_COUNT", 0))
+
+    @property
+    def MOLLIE_ONBOARDING_STATE_LIFETIME(self) -> timedelta:  # noqa: N802
+        """How long a merchant may take between our button and the return from Mollie."""
+        return _duration("STATE_LIFETIME", timedelta(hours=24))
+
+    @property
+    def MOLLIE_ONBOARDING_LINK_LIFETIME(self) -> timedelta:  # noqa: N802
+        """How long the mailed link works."""
+        return _duration("LINK_LIFETIME", timedelta(days=90))
+
+    @property
+    def MOLLIE_ONBOARDING_API_URL(self) -> str:  # noqa: N802
+        """Where Mollie's API is, without a slash at the end."""
+        return (_get("API_URL") or MOLLIE_API_URL).rstrip("/")
+
+    @property
+    def MOLLIE_ONBOARDING_AUTHORIZE_URL(self) -> str:  # noqa: N802
+        """Mollie's plain authorize address."""
+        return _get("AUTHORIZE_URL") or MOLLIE_AUTHORIZE_URL
+
+    @property
+    def MOLLIE_ONBOARDING_LINK_HOSTS(self) -> tuple[str, ...]:  # noqa: N802
+        """The hosts, with a port where needed, that a merchant may be sent to."""
+        return _list(_get("LINK_HOSTS") or MOLLIE_LINK_HOSTS)
+
+
+conf = Conf()

@@ -1,0 +1,65 @@
+"""What can go wrong, one class per decision that a caller takes. No message ever holds a token, a code or a secret."""
+
+from __future__ import annotations
+
+from django.core.exceptions import SuspiciousOperation
+
+
+class MollieError(Exception):
+    """A call to Mollie did not do its work."""
+
+
+class MollieConnectionError(MollieError):
+    """No usable answer: nothing is decided, try again later.
+
+    `retry_after` is in seconds, where Mollie named it. `needs_new_key` says that this answer lies in Mollie's
+    memory under the idempotency key, so that only a new key can bring another one.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None, needs_new_key: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.needs_new_key = needs_new_key
+
+
+class MollieResponseError(MollieError):
+    """Mollie said no, and will say no again.
+
+    `status` is the HTTP status, `detail` Mollie's sentence, `field` the path of the body field that it names,
+    `error` the code of RFC 6749 section 5.2 where the token endpoint answered.
+    """
+
+    def __init__(self, status: int, detail: str, *, field: str = "", error: str = "") -> None:
+        super().__init__(f"Mollie answered {status}{f' {error}' if error else ''}.")
+        self.status = status
+        self.detail = detail
+        self.field = field
+        self.error = error
+
+
+class InvalidGrantError(MollieResponseError):
+    """The code or refresh token is void: the merchant must connect again (RFC 6749 section 5.2)."""
+
+
+class IdempotencyKeyReusedError(MollieResponseError):
+    """Our own fault: the idempotency key had been used for another body."""
+
+
+class CreationInProgressError(Exception):
+    """Somebody else is making this merchant's client link right now: look again in a moment."""
+
+
+class ClientLinkUnusableError(Exception):
+    """The row cannot lead to Mollie now: it is cancelled, refused, or connected elsewhere."""
+
+
+class StateError(SuspiciousOperation):
+    """A callback that cannot be verified. `reason` is for the log, and for the choice of words on the page."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Callback refused: {reason}.")
+        self.reason = reason
+
+
+class DecryptionError(Exception):
+    """A token in the database was not encrypted with any of the configured keys. Nothing was changed."""

@@ -1,0 +1,608 @@
+"""The rows: client link requests, OAuth states, connected organizations, and the history.
+
+A rule about one row is a method here, a rule about many a queryset method. Nothing here talks to Mollie.
+Columns that people edit are written by `save()`; all that the flows move is written by conditional updates, which say
+whether they happened. So no stale instance ever writes back an old status.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from . import links, validation
+from .conf import conf
+from .fields import EncryptedTextField, ExactCharField
+
+CLAIM_LIFETIME = timedelta(seconds=60)  # after which the work of a process counts as interrupted
+SENDING_CLAIM_LIFETIME = timedelta(minutes=5)  # a mail server may take its time
+ATTENTION_AFTER = timedelta(minutes=10)  # in the queue
+
+
+class Status(models.TextChoices):
+    """Where a client link request stands. Expiry is no status: it is `expires_at` against now."""
+
+    DRAFT = "draft", _("Draft")
+    READY = "ready", _("Ready")
+    STARTED = "started", _("Started")
+    DECLINED = "declined", _("Declined")
+    REJECTED = "rejected", _("Refused by Mollie")
+    CONNECTED = "connected", _("Connected")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+# Every move of `ClientLink.status` that there is: to → from.
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.DRAFT: frozenset({Status.READY, Status.STARTED, Status.DECLINED, Status.REJECTED}),
+    Status.READY: frozenset({Status.DRAFT}),
+    Status.STARTED: frozenset({Status.READY, Status.DECLINED}),
+    Status.DECLINED: frozenset({Status.STARTED}),
+    Status.REJECTED: frozenset({Status.DRAFT, Status.READY, Status.STARTED}),
+    Status.CONNECTED: frozenset(set(Status) - {Status.CANCELLED}),
+    Status.CANCELLED: frozenset(set(Status) - {Status.CONNECTED, Status.CANCELLED}),
+}
+
+# What `POST /v2/client-links` is made of. An edit of one of these voids a client link that was made before.
+BODY_COLUMNS = (
+    "owner_email",
+    "owner_given_name",
+    "owner_family_name",
+    "owner_locale",
+    "organization_name",
+    "street_and_number",
+    "postal_code",
+    "city",
+    "country",
+    "registration_number",
+    "vat_number",
+    "legal_entity",
+    "registration_office",
+    "incorporation_date",
+)
+NO_CLIENT_LINK: dict[str, Any] = {
+    "mollie_id": None,
+    "url": "",
+    "issued_at": None,
+    "expires_at": None,
+    "idempotency_key": "",
+    "attempt_started_at": None,
+    "attempt_digest": "",
+    "issuing_until": None,
+}
+NO_ERROR: dict[str, Any] = {"error_status": None, "error_field": "", "error_detail": ""}
+
+
+class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
+    def move(
+        self,
+        pk: uuid.UUID,
+        to: Status,
+        *,
+        kind: str = "",
+        actor: Any = None,
+        data: dict[str, Any] | None = None,
+        needs_signal: bool = False,
+        **columns: Any,
+    ) -> Event | None:
+        """Move one row of this set to a status, if the table allows it from where the row is now.
+
+        One conditional update, and the event beside it in one transaction. Gives the event, or None when the move did
+        not happen: the caller decides what that means. `columns` are written by the same update.
+        """
+        with transaction.atomic(using=self.db):
+            moved = self.filter(pk=pk, status__in=MOVES[to]).update(
+                status=to, updated_at=timezone.now(), **columns
+            )
+            if not moved:
+                return None
+            return Event.objects.record(
+                kind or to, client_link_id=pk, actor=actor, data=data, needs_signal=needs_signal,
+                organization=columns.get("organization"),
+            )  # fmt: skip
+
+    def claim_issuing(self, pk: uuid.UUID, now: datetime) -> bool:
+        """Take the right to make this row's client link at Mollie, for `CLAIM_LIFETIME`. False: somebody has it."""
+        free = Q(issuing_until=None) | Q(issuing_until__lte=now)
+        return bool(self.filter(free, pk=pk).update(issuing_until=now + CLAIM_LIFETIME))
+
+    def claim_sending(self, pk: uuid.UUID, now: datetime) -> bool:
+        """Take the right to mail this row, if it is queued and due. False: nothing to do, or somebody else does it."""
+        return bool(
+            self.due_for_sending(now).filter(pk=pk).update(sending_until=now + SENDING_CLAIM_LIFETIME)
+        )
+
+    def due_for_sending(self, now: datetime) -> Self:
+        return self.filter(
+            Q(sending_until=None) | Q(sending_until__lte=now),
+            Q(send_not_before=None) | Q(send_not_before__lte=now),
+            send_requested_at__isnull=False,
+        )
+
+    def expired(self, now: datetime) -> Self:
+        """Rows whose client link at Mollie is over and who are not connected."""
+        return self.filter(expires_at__lte=now).exclude(status__in=[Status.CONNECTED, Status.CANCELLED])
+
+    def needing_attention(self, now: datetime) -> Self:
+        """Rows that go no further until an operator does something."""
+        return self.filter(
+            Q(status=Status.REJECTED)
+            | ~Q(problem="")
+            | Q(identity_check=ClientLink.IdentityCheck.DIFFERS)
+            | Q(send_requested_at__lte=now - ATTENTION_AFTER)
+        )
+
+
+class ClientLink(models.Model):
+    """One merchant's client link request, and its progress."""
+
+    Status = Status
+
+    class DeliveryStatus(models.TextChoices):
+        NOT_SENT = "", _("Not sent")
+        QUEUED = "queued", _("Queued")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Failed")
+
+    class Problem(models.TextChoices):
+        """What an operator must look at; the merchant cannot mend it alone."""
+
+        NONE = "", _("None")
+        MAIL_FAILED = "mail_failed", _("The mail could not be sent")
+        MOLLIE_REFUSED = "mollie_refused", _("Mollie refused the request of the platform")
+        AUTHORIZATION_FAILED = "authorization_failed", _("Mollie did not complete the authorization")
+        OTHER_ORGANIZATION = (
+            "other_organization",
+            _("The merchant came back with another Mollie organization"),
+        )
+        ORGANIZATION_TAKEN = "organization_taken", _("The Mollie organization belongs to another merchant")
+
+    class IdentityCheck(models.TextChoices):
+        UNKNOWN = "unknown", _("Unknown")
+        MATCHES = "matches", _("Matches")
+        DIFFERS = "differs", _("Differs")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The body of the request, in Mollie's order. 254: RFC 5321; the other lengths are ours, Mollie publishes none.
+    owner_email = models.EmailField(_("e-mail address"), max_length=254)
+    owner_given_name = models.CharField(_("given name"), max_length=100)
+    owner_family_name = models.CharField(_("family name"), max_length=100)
+    owner_locale = models.CharField(_("language at Mollie"), max_length=5, blank=True)
+    organization_name = models.CharField(_("organization name"), max_length=255)
+    street_and_number = models.CharField(_("street and number"), max_length=255, blank=True)
+    postal_code = models.CharField(_("postal code"), max_length=20, blank=True)
+    city = models.CharField(_("city"), max_length=255, blank=True)
+    country = models.CharField(_("country"), max_length=2)
+    registration_number = models.CharField(_("registration number"), max_length=50, blank=True)
+    vat_number = models.CharField(_("VAT number"), max_length=50, blank=True)
+    legal_entity = models.CharField(_("legal form"), max_length=64, blank=True)
+    registration_office = models.CharField(_("registration office"), max_length=100, blank=True)
+    incorporation_date = models.DateField(_("date of incorporation"), null=True, blank=True)
+
+    reference = models.CharField(
+        _("reference"),
+        max_length=255,
+        blank=True,
+        db_index=True,
+        help_text=_("The platform's own id of the merchant."),
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.DRAFT, editable=False
+    )
+    problem = models.CharField(
+        _("problem"), max_length=24, choices=Problem, blank=True, editable=False, db_index=True
+    )
+
+    # At Mollie.
+    mollie_id = ExactCharField(_("id at Mollie"), max_length=64, null=True, unique=True, editable=False)
+    url = models.CharField(max_length=2000, blank=True, editable=False)
+    issued_at = models.DateTimeField(null=True, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, editable=False, db_index=True)
+    # The attempt that is under way, or whose answer never came.
+    idempotency_key = models.CharField(max_length=36, blank=True, editable=False)
+    attempt_started_at = models.DateTimeField(null=True, editable=False)
+    attempt_digest = models.CharField(max_length=64, blank=True, editable=False)
+    issuing_until = models.DateTimeField(null=True, editable=False)
+    replacement_requested_at = models.DateTimeField(null=True, editable=False)
+    # Mollie's last refusal.
+    error_status = models.PositiveSmallIntegerField(null=True, editable=False)
+    error_field = models.CharField(max_length=100, blank=True, editable=False)
+    error_detail = models.TextField(blank=True, editable=False)
+    # Our own link, the one that is mailed.
+    link_generation = models.PositiveIntegerField(default=1, editable=False)
+    link_expires_at = models.DateTimeField(null=True, editable=False)
+    # Sending. `send_requested_at` is the queue: the row waits while it is set.
+    send_requested_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    send_not_before = models.DateTimeField(null=True, editable=False)
+    send_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    sending_until = models.DateTimeField(null=True, editable=False)
+    last_sent_at = models.DateTimeField(_("last sent"), null=True, editable=False)
+    send_count = models.PositiveIntegerField(default=0, editable=False)
+    reminder_count = models.PositiveIntegerField(default=0, editable=False)
+    delivery_status = models.CharField(max_length=10, choices=DeliveryStatus, blank=True, editable=False)
+    notice_requested_at = models.DateTimeField(null=True, editable=False, db_index=True)
+
+    submission_digest = ExactCharField(max_length=64, null=True, unique=True, editable=False)
+    organization = models.ForeignKey(
+        "Organization",
+        models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="client_links",
+        verbose_name=_("organization at Mollie"),
+    )
+    identity_check = models.CharField(
+        _("identity check"),
+        max_length=8,
+        choices=IdentityCheck,
+        default=IdentityCheck.UNKNOWN,
+        editable=False,
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+
+    objects = ClientLinkQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("client link")
+        verbose_name_plural = _("client links")
+        permissions: ClassVar = [
+            ("send_clientlink", "Can send the onboarding link, and see it"),
+            ("cancel_clientlink", "Can cancel client links"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "created_at"], name="mollie_cl_status"),
+            models.Index(fields=["country", "created_at"], name="mollie_cl_country"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="mollie_cl_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status=Status.CONNECTED) | Q(organization__isnull=False),
+                name="mollie_cl_connected_to",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.organization_name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the row, or write the editable columns that were changed since it was read, and nothing else.
+
+        A changed body column takes an unconnected row back to draft and voids its client link at Mollie; a changed
+        `owner_email` voids the links that were mailed before. With `update_fields` given, Django's own save.
+        """
+        if self._state.adding or kwargs.get("update_fields") is not None:
+            super().save(*args, **kwargs)
+            self._remember()
+            return
+        self.revise()
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any
+    ) -> Self:
+        row = super().from_db(db, field_names, values, **kwargs)
+        row._loaded = {name: row.__dict__[name] for name in cls._editable_columns() if name in row.__dict__}
+        return row
+
+    @classmethod
+    def _editable_columns(cls) -> list[str]:
+        return [*BODY_COLUMNS, "reference", "user_id"]
+
+    def clean(self) -> None:
+        """Normalise what people type, then refuse what Mollie would refuse."""
+        for name in BODY_COLUMNS:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                setattr(self, name, value.strip())
+        self.country = self.country.upper()
+        self.vat_number = "".join(self.vat_number.upper().split())
+        if errors := validation.find_errors(self.body_values()):
+            raise ValidationError({column: [*messages] for column, messages in errors.items()})
+
+    def revise(self, *, actor: Any = None) -> list[str]:
+        """Write the edits since the row was read, as `save()` does. Gives the names of the columns that changed."""
+        changes = {
+            name: getattr(self, name)
+            for name in self._editable_columns()
+            if name in self._loaded and getattr(self, name) != self._loaded[name]
+        }
+        if not changes:
+            return []
+        columns = dict(changes)
+        if "owner_email" in changes:
+            columns |= {"link_generation": F("link_generation") + 1, "delivery_status": ""}
+        rows = type(self).objects.filter(pk=self.pk)
+        with transaction.atomic(using=self._state.db):
+            if changes.keys() & set(BODY_COLUMNS):
+                # A draft is no move: it may have an attempt under way all the same, which is void now.
+                void = {**columns, **NO_CLIENT_LINK, **NO_ERROR, "problem": ""}
+                data = {"columns": sorted(changes)}
+                moved = type(self).objects.move(
+                    self.pk, Status.DRAFT, kind="edited", actor=actor, data=data, **void
+                )
+                written = moved or rows.filter(status=Status.DRAFT).update(**void, updated_at=timezone.now())
+                if not written:
+                    rows.update(**columns, updated_at=timezone.now())
+                if not moved:
+                    Event.objects.record("edited", client_link_id=self.pk, actor=actor, data=data)
+            else:
+                rows.update(**columns, updated_at=timezone.now())
+        self.refresh_from_db()
+        self._remember()
+        return sorted(changes)
+
+    def _remember(self) -> None:
+        self._loaded = {
+            name: self.__dict__[name] for name in self._editable_columns() if name in self.__dict__
+        }
+
+    _loaded: dict[str, Any]
+
+    def body_values(self) -> dict[str, str | date | None]:
+        """The columns that make the request's body, by name."""
+        return {name: getattr(self, name) for name in BODY_COLUMNS}
+
+    def warnings(self) -> validation.Messages:
+        """What looks like a slip in the data, by column."""
+        return validation.find_warnings(self.body_values())
+
+    @property
+    def is_connected(self) -> bool:
+        return self.status == Status.CONNECTED
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.status == Status.CANCELLED
+
+    def has_usable_url(self, now: datetime) -> bool:
+        """Whether the client link at Mollie outlives the time that a merchant may take."""
+        return bool(
+            self.url and self.expires_at and self.expires_at - now >= conf.MOLLIE_ONBOARDING_STATE_LIFETIME
+        )
+
+    def has_expired_link(self, now: datetime) -> bool:
+        """Whether our own link is over. One that was never mailed counts from the row's creation."""
+        return (self.link_expires_at or self.created_at + conf.MOLLIE_ONBOARDING_LINK_LIFETIME) <= now
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the client link at Mollie is over. The merchant's next click renews it."""
+        return bool(self.expires_at and self.expires_at <= timezone.now() and not self.is_connected)
+
+    @property
+    def needs_reconnecting(self) -> bool:
+        """Whether the row is connected to an organization whose connection was lost or ended."""
+        return bool(
+            self.is_connected
+            and self.organization
+            and self.organization.connection_status != Organization.ConnectionStatus.CONNECTED
+        )
+
+    def is_same_merchant(self, other: ClientLink) -> bool:
+        """Whether two rows are one merchant of the platform: same reference, or same user."""
+        return bool(
+            self.pk == other.pk
+            or (self.reference and self.reference == other.reference)
+            or (self.user_id and self.user_id == other.user_id)
+        )
+
+    def merchant_path(self) -> str:
+        """The merchant page's address on this site, without scheme and host. It opens the page: treat it as a secret."""
+        token = links.sign_link(self.pk, self.link_generation)
+        return reverse("mollie_onboarding:client_link", args=[token])
+
+    def merchant_url(self) -> str:
+        """The merchant page's full address, as it is mailed."""
+        return conf.MOLLIE_ONBOARDING_BASE_URL + self.merchant_path()
+
+
+class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
+    def claim(self, pk: int, now: datetime) -> bool:
+        """Take the one right to answer this request; it never comes back. False: it was answered, or is too old."""
+        return bool(
+            self.filter(pk=pk, answered_at=None, outcome="", expires_at__gt=now).update(
+                answered_at=now, claimed_until=now + CLAIM_LIFETIME
+            )
+        )
+
+    def claim_resumption(self, pk: int, now: datetime) -> bool:
+        """Take over a request whose tokens were committed and whose process is gone. False: nothing to take over."""
+        return bool(self.interrupted(now).filter(pk=pk).update(claimed_until=now + CLAIM_LIFETIME))
+
+    def interrupted(self, now: datetime) -> Self:
+        """Requests with tokens that were never connected, and that nobody is working on."""
+        return self.filter(outcome="", tokens__isnull=False, claimed_until__lte=now)
+
+    def live(self, now: datetime) -> Self:
+        """Requests whose merchant may still come back."""
+        return self.filter(outcome="", answered_at=None, expires_at__gt=now)
+
+
+class AuthorizationRequest(models.Model):
+    """One click on the button: the OAuth state, and what became of it (RFC 6749 section 4.1.1)."""
+
+    class Flow(models.TextChoices):
+        CLIENT_LINK = "client_link", _("Client link")
+        AUTHORIZE = "authorize", _("Authorize")
+
+    class Outcome(models.TextChoices):
+        OPEN = "", _("In progress")
+        CONNECTED = "connected", _("Connected")
+        DECLINED = "declined", _("Declined")
+        ERROR = "error", _("Mollie returned an error")
+        EXCHANGE_FAILED = "exchange_failed", _("The code could not be exchanged")
+        OTHER_ORGANIZATION = "other_org", _("Another Mollie organization")
+        ORGANIZATION_TAKEN = "org_taken", _("Organization of another merchant")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    client_link = models.ForeignKey(ClientLink, models.CASCADE, related_name="authorization_requests")
+    flow = models.CharField(max_length=11, choices=Flow)
+    state_digest = ExactCharField(max_length=64, unique=True)
+    browser_digest = ExactCharField(max_length=64, db_index=True)
+    scope = models.TextField()
+    approval_prompt = models.CharField(max_length=5)
+    redirect_uri = models.CharField(max_length=2000, blank=True)
+    client_id = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+    answered_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    error = models.CharField(max_length=100, blank=True)
+    error_description = models.CharField(max_length=500, blank=True)
+    exchanged_at = models.DateTimeField(null=True)
+    granted_scope = models.TextField(blank=True)
+    tokens = EncryptedTextField()
+
+    objects = AuthorizationRequestQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("authorization request")
+        verbose_name_plural = _("authorization requests")
+        indexes: ClassVar = [models.Index(fields=["client_link", "-created_at"], name="mollie_ar_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
+
+    def is_in_progress(self, now: datetime) -> bool:
+        """Whether a process is at work on the merchant's return right now."""
+        return bool(not self.outcome and self.claimed_until and self.claimed_until > now)
+
+    def is_interrupted(self, now: datetime) -> bool:
+        """Whether the tokens are there and only the connection is missing, with nobody at work."""
+        return bool(not self.outcome and self.tokens is not None and not self.is_in_progress(now))
+
+
+class Organization(models.Model):
+    """A connected Mollie organization, by its `org_…` id: the one thing of it that never changes."""
+
+    class ConnectionStatus(models.TextChoices):
+        CONNECTED = "connected", _("Connected")
+        LOST = "lost", _("Lost")
+        DISCONNECTED = "disconnected", _("Disconnected")
+
+    class OnboardingStatus(models.TextChoices):
+        """docs.mollie.com/reference/get-onboarding-status; Mollie may add values, which are kept as they come."""
+
+        NEEDS_DATA = "needs-data", _("Mollie needs more data")
+        IN_REVIEW = "in-review", _("Mollie is checking the data")
+        COMPLETED = "completed", _("Completed")
+
+    organization_id = ExactCharField(_("organization id"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    access_token = EncryptedTextField()
+    refresh_token = EncryptedTextField()
+    access_token_expires_at = models.DateTimeField(null=True)
+    token_version = models.PositiveIntegerField(default=0)
+    refresh_claimed_until = models.DateTimeField(null=True)
+    refresh_key = models.CharField(max_length=36, blank=True)
+    pending_revocation = EncryptedTextField()
+    client_id = models.CharField(max_length=100, blank=True)
+    redirect_uri = models.CharField(max_length=2000, blank=True)
+    scope = models.TextField(_("scope"), blank=True)
+    authorized_at = models.DateTimeField(_("authorized"), null=True)
+    connection_status = models.CharField(
+        _("connection"),
+        max_length=12,
+        choices=ConnectionStatus,
+        default=ConnectionStatus.CONNECTED,
+        db_index=True,
+    )
+    last_error = models.CharField(max_length=255, blank=True)
+    # No choices: a value that Mollie adds is kept and shown.
+    onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True, db_index=True)
+    can_receive_payments = models.BooleanField(_("can receive payments"), default=False)
+    can_receive_settlements = models.BooleanField(_("can receive settlements"), default=False)
+    signed_up_at = models.DateTimeField(_("signed up"), null=True)
+    dashboard_url = models.CharField(max_length=2000, blank=True)
+    capabilities = models.JSONField(default=dict, blank=True)
+    synced_at = models.DateTimeField(_("last read"), null=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("organization")
+        verbose_name_plural = _("organizations")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.organization_id})" if self.name else self.organization_id
+
+    @property
+    def onboarding_status_label(self) -> str:
+        """The status in words; a word of Mollie's that is not known here as it came."""
+        labels = dict(self.OnboardingStatus.choices)
+        return str(labels.get(self.onboarding_status, self.onboarding_status))
+
+    def covers(self, scope: str) -> bool:
+        """Whether the stored tokens hold every scope of a space-separated list."""
+        return set(scope.split()) <= set(self.scope.split())
+
+
+class EventManager(models.Manager["Event"]):
+    def record(
+        self,
+        kind: str,
+        *,
+        client_link_id: uuid.UUID | None = None,
+        organization: Organization | None = None,
+        actor: Any = None,
+        data: dict[str, Any] | None = None,
+        needs_signal: bool = False,
+    ) -> Event:
+        """Write a line of history; with `needs_signal` it waits to be announced to the platform."""
+        now = timezone.now()
+        return self.create(
+            kind=kind,
+            client_link_id=client_link_id,
+            organization=organization,
+            actor=actor if actor is not None and actor.pk else None,
+            data=data or {},
+            at=now,
+            announced_at=None if needs_signal else now,
+        )
+
+
+class Event(models.Model):
+    """One line of history: for people, and as the memory of which signals were sent. Never changed but for that."""
+
+    client_link = models.ForeignKey(ClientLink, models.CASCADE, null=True, related_name="events")
+    organization = models.ForeignKey(Organization, models.SET_NULL, null=True, related_name="events")
+    kind = models.CharField(max_length=32)
+    at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    data = models.JSONField(default=dict)
+    announced_at = models.DateTimeField(null=True)
+
+    objects = EventManager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes: ClassVar = [
+            models.Index(fields=["client_link", "at"], name="mollie_ev_history"),
+            models.Index(fields=["announced_at", "at"], name="mollie_ev_unannounced"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,28 @@
+"""Addresses as at Mollie, plus the control pages. No trailing slashes where Mollie has none."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from .views import api, consent, control
+
+app_name = "mollie_sandbox"
+
+urlpatterns = [
+    path("v2/client-links", api.create_client_link, name="create_client_link"),
+    path("v2/organizations/me", api.organization, name="organization"),
+    path("v2/onboarding/me", api.onboarding, name="onboarding"),
+    path("oauth2/tokens", api.tokens, name="tokens"),
+    path("oauth2/authorize", consent.authorize, name="authorize"),
+    path("dashboard/client-link/<str:client_link_id>", consent.client_link, name="client_link"),
+    path("dashboard/onboarding/<str:organization_id>", control.dashboard, name="dashboard"),
+    path("", control.control, name="control"),
+    path(
+        "control/organizations/<str:organization_id>",
+        control.control_organization,
+        name="control_organization",
+    ),
+    path("control/faults", control.control_faults, name="control_faults"),
+    path("mails/", control.mails, name="mails"),
+    path("mails/<str:name>", control.mail, name="mail"),
+]

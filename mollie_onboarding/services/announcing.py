@@ -1,0 +1,52 @@
+"""Signals, at least once: the event remembers whether its signal was sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.dispatch import Signal
+from django.utils import timezone
+
+from mollie_onboarding import signals
+from mollie_onboarding.models import ClientLink, Event, Organization
+
+RESEND_AFTER = timedelta(minutes=1)  # by then the process that wrote the event has sent it, or is gone
+
+# The signal and its sender, by the kind of the event.
+SIGNALS: dict[str, tuple[Signal, type]] = {
+    "ready": (signals.client_link_created, ClientLink),
+    "renewed": (signals.client_link_created, ClientLink),
+    "sent": (signals.client_link_sent, ClientLink),
+    "connected": (signals.merchant_connected, ClientLink),
+    "declined": (signals.merchant_declined, ClientLink),
+    "onboarding_status_changed": (signals.onboarding_status_changed, Organization),
+}
+
+
+def announce(event: Event) -> None:
+    """Send the signal of an event that is committed, then mark it. A receiver's error is logged by Django."""
+    signal, sender = SIGNALS[event.kind]
+    arguments: dict[str, Any] = {"event": event}
+    if sender is ClientLink:
+        arguments["client_link"] = event.client_link
+    if event.organization is not None:
+        arguments["organization"] = event.organization
+    if event.kind == "connected":
+        arguments["identity_check"] = event.data["identity_check"]
+    if event.kind == "onboarding_status_changed":
+        arguments |= {"old": event.data["old"], "new": event.data["new"]}
+    signal.send_robust(sender, **arguments)
+    Event.objects.filter(pk=event.pk, announced_at=None).update(announced_at=timezone.now())
+
+
+def announce_overdue() -> int:
+    """Send again what a process that died left unsent, oldest first. Gives how many."""
+    overdue = Event.objects.filter(announced_at=None, at__lte=timezone.now() - RESEND_AFTER)
+    count = 0
+    for event in (
+        overdue.select_related("client_link__organization", "organization").order_by("at").iterator(500)
+    ):
+        announce(event)
+        count += 1
+    return count

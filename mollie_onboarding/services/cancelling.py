@@ -1,0 +1,34 @@
+"""Ending a client link before the merchant is connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from mollie_onboarding.models import NO_CLIENT_LINK, AuthorizationRequest, ClientLink, Status
+
+
+def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
+    """Cancel: mails sent before lead nowhere, a merchant on the way back is not connected. False: too late.
+
+    The client link at Mollie cannot be withdrawn (there is no such call); without a state of ours it connects nobody.
+    """
+    with transaction.atomic():
+        event = ClientLink.objects.move(
+            client_link.pk,
+            Status.CANCELLED,
+            actor=actor,
+            link_generation=F("link_generation") + 1,
+            send_requested_at=None,
+            sending_until=None,
+            delivery_status="",
+            problem="",
+            **NO_CLIENT_LINK,
+        )
+        if event:
+            AuthorizationRequest.objects.filter(client_link=client_link.pk, outcome="").update(
+                outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
+            )
+    return event is not None

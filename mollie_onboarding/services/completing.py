@@ -1,0 +1,452 @@
+"""The merchant's return: from a callback to a connected organization, in an order that survives a kill at any line.
+
+Verify, claim, exchange, commit the tokens, ask whose they are, connect. The code lives 30 seconds and works once, so
+it is exchanged before anything else is asked; from the committed tokens on, everything can be done again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.debug import sensitive_variables
+
+from mollie_onboarding.exceptions import MollieConnectionError, MollieError, MollieResponseError
+from mollie_onboarding.fields import Secret
+from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.mollie_api import MollieAPI, OnboardingStatus, OrganizationInfo, Tokens, printable
+from mollie_onboarding.state import find_request
+
+from .announcing import announce
+from .sending import nudge_notice
+
+logger = logging.getLogger(__name__)
+
+Outcome = AuthorizationRequest.Outcome
+Problem = ClientLink.Problem
+
+# RFC 6749 section 4.1.2.1: not the merchant's doing and not the platform's.
+TEMPORARY_ERRORS = ("server_error", "temporarily_unavailable")
+
+
+@dataclass(frozen=True)
+class CallbackParameters:
+    """What Mollie appends to the redirect URI. RFC 6749 sections 4.1.2 and 4.1.2.1"""
+
+    state: str = field(repr=False)
+    code: str = field(default="", repr=False)
+    error: str = ""
+    error_description: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What became of a callback whose state and browser are verified.
+
+    `outcome` is '' while it is under way; `is_expired` and `is_cancelled` tell that nothing was done at all.
+    """
+
+    client_link: ClientLink
+    outcome: str = ""
+    error: str = ""
+    error_description: str = ""
+    is_expired: bool = False
+    is_cancelled: bool = False
+
+
+@sensitive_variables()
+def complete_authorization(parameters: CallbackParameters, *, browser_secret: str) -> Completion:
+    """Take the merchant's return. The same callback may arrive any number of times: its code is exchanged once.
+
+    Raises `StateError` when it cannot be verified; nothing is written then. A fault at Mollie raises nothing: the
+    outcome is in the completion and in the row. RFC 6749 sections 4.1.2 to 4.1.4 and 10.12,
+    https://docs.mollie.com/reference/authorize, https://docs.mollie.com/reference/oauth-generate-tokens
+    """
+    request = find_request(parameters.state, browser_secret)
+    client_link = request.client_link
+    now = timezone.now()
+    if request.answered_at is None and client_link.is_cancelled:
+        return Completion(client_link, is_cancelled=True)
+    with transaction.atomic(durable=True):
+        is_ours = AuthorizationRequest.objects.claim(request.pk, now)
+    if not is_ours:
+        return _answer_again(request)
+    if parameters.error:
+        return _record_error(request, parameters.error, parameters.error_description)
+    api = MollieAPI()
+    try:
+        tokens = api.exchange_code(parameters.code, redirect_uri=request.redirect_uri)
+    except MollieError as exc:
+        return _record_failed_exchange(request, exc)
+    if not _commit_tokens(request, tokens):
+        return Completion(_reload(client_link.pk), Outcome.CANCELLED)
+    return _identify_and_connect(request, tokens, api)
+
+
+@sensitive_variables()
+def resume_authorization(request: AuthorizationRequest) -> Completion:
+    """Connect with tokens that were committed by a process that then died or got no answer. No code is exchanged.
+
+    Does nothing while another process is at it. The access token is renewed where its hour is over.
+    """
+    with transaction.atomic(durable=True):
+        is_ours = AuthorizationRequest.objects.claim_resumption(request.pk, timezone.now())
+    if not is_ours:
+        return _answer_again(AuthorizationRequest.objects.select_related("client_link").get(pk=request.pk))
+    request = AuthorizationRequest.objects.select_related("client_link").get(pk=request.pk)
+    api = MollieAPI()
+    tokens = _load_tokens(request)
+    if tokens.expires_at <= timezone.now():
+        try:
+            tokens = _refresh(request, tokens, api)
+        except MollieConnectionError:
+            return _release(request)
+        except MollieResponseError as exc:
+            return _record_failed_exchange(request, exc)
+    return _identify_and_connect(request, tokens, api)
+
+
+def resume_interrupted() -> int:
+    """Resume every interrupted connection. Gives how many ended connected."""
+    connected = 0
+    for request in AuthorizationRequest.objects.interrupted(timezone.now()).order_by("pk").iterator(500):
+        connected += resume_authorization(request).outcome == Outcome.CONNECTED
+    return connected
+
+
+def _answer_again(request: AuthorizationRequest) -> Completion:
+    """A callback whose claim did not succeed: too old, already answered, or being answered right now."""
+    now = timezone.now()
+    request.refresh_from_db(fields=["answered_at", "outcome", "claimed_until", "tokens", "error"])
+    if request.is_interrupted(now):
+        return resume_authorization(request)
+    is_expired = request.answered_at is None and not request.outcome
+    return Completion(request.client_link, request.outcome, request.error, is_expired=is_expired)
+
+
+def _record_error(request: AuthorizationRequest, error: str, description: str) -> Completion:
+    """Mollie sent the merchant back without a code. `access_denied` is an outcome, the rest is somebody's fault."""
+    error = printable(error)[:100]
+    description = printable(description)[:500]
+    was_declined = error == "access_denied"
+    outcome = Outcome.DECLINED if was_declined else Outcome.ERROR
+    link_id = request.client_link_id
+    with transaction.atomic(durable=True):
+        AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+            outcome=outcome, error=error, error_description=description, claimed_until=None
+        )
+        event = None
+        if was_declined:
+            event = ClientLink.objects.move(link_id, Status.DECLINED, needs_signal=True)
+        else:
+            Event.objects.record("authorization_error", client_link_id=link_id, data={"error": error})
+            if error not in TEMPORARY_ERRORS:
+                _set_problem(link_id, Problem.AUTHORIZATION_FAILED)
+    client_link = _reload(link_id)
+    if event:
+        event.client_link = client_link
+        announce(event)
+    elif not was_declined:
+        logger.error("Mollie returned the error %r for client link %s.", error, link_id)
+    return Completion(client_link, outcome, error, description)
+
+
+def _record_failed_exchange(request: AuthorizationRequest, exc: MollieError) -> Completion:
+    """The code is gone, whatever happened to it: the merchant starts again. Tokens that were refused go with it."""
+    error = exc.error or str(exc.status) if isinstance(exc, MollieResponseError) else "no_answer"
+    with transaction.atomic(durable=True):
+        AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+            outcome=Outcome.EXCHANGE_FAILED, error=error, claimed_until=None, tokens=None
+        )
+        Event.objects.record("exchange_failed", client_link_id=request.client_link_id, data={"error": error})
+        if isinstance(exc, MollieResponseError) and error != "invalid_grant":
+            _set_problem(request.client_link_id, Problem.AUTHORIZATION_FAILED)
+    logger.error(
+        "The authorization of client link %s could not be completed: %s", request.client_link_id, exc
+    )
+    return Completion(_reload(request.client_link_id), Outcome.EXCHANGE_FAILED, error)
+
+
+def _set_problem(client_link_id: uuid.UUID, problem: Problem) -> None:
+    ClientLink.objects.filter(pk=client_link_id).exclude(status=Status.CONNECTED).update(problem=problem)
+
+
+def _reload(client_link_id: uuid.UUID) -> ClientLink:
+    return ClientLink.objects.select_related("organization").get(pk=client_link_id)
+
+
+@sensitive_variables()
+def _commit_tokens(request: AuthorizationRequest, tokens: Tokens) -> bool:
+    """Write the tokens down before anything else can fail. False: the row was cancelled meanwhile."""
+    request.tokens = Secret(
+        json.dumps(
+            {
+                "access_token": tokens.access_token,
+                "refresh_token": tokens.refresh_token,
+                "expires_at": tokens.expires_at.isoformat(),
+            }
+        )
+    )
+    # RFC 6749 section 5.1: no scope in the answer means the one that was asked for.
+    request.granted_scope = tokens.scope or request.granted_scope or request.scope
+    request.exchanged_at = request.exchanged_at or timezone.now()
+    with transaction.atomic(durable=True):
+        stored = AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+            tokens=request.tokens, granted_scope=request.granted_scope, exchanged_at=request.exchanged_at
+        )
+    return bool(stored)
+
+
+@sensitive_variables()
+def _load_tokens(request: AuthorizationRequest) -> Tokens:
+    assert request.tokens is not None  # noqa: S101 (for mypy; only requests with tokens are resumed)
+    stored = json.loads(request.tokens.reveal())
+    expires_at = parse_datetime(stored["expires_at"]) or timezone.now()
+    return Tokens(stored["access_token"], stored["refresh_token"], expires_at, request.granted_scope)
+
+
+@sensitive_variables()
+def _refresh(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> Tokens:
+    """Fresh tokens for a connection that is resumed after an hour, committed before they are used."""
+    # The same key for the same request and minute-less: a crash after Mollie's answer repeats the answer.
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.state_digest}/{tokens.expires_at.isoformat()}"))
+    fresh = api.refresh(tokens.refresh_token, redirect_uri=request.redirect_uri, idempotency_key=key)
+    fresh = Tokens(
+        fresh.access_token, fresh.refresh_token or tokens.refresh_token, fresh.expires_at, fresh.scope
+    )
+    _commit_tokens(request, fresh)
+    return fresh
+
+
+@sensitive_variables()
+def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> Completion:
+    try:
+        info = api.get_current_organization(tokens.access_token)
+    except MollieConnectionError:
+        return _release(request)
+    except MollieResponseError as exc:
+        return _record_failed_exchange(request, exc)
+    outcome, event = _connect(request, tokens, info)
+    client_link = _reload(request.client_link_id) if event is None else event.client_link
+    assert client_link is not None  # noqa: S101 (for mypy)
+    if event is not None and client_link.organization is not None:
+        # Its failure never fails the connection: it is read again by sync_onboarding_status.
+        try:
+            apply_onboarding_status(client_link.organization, api.get_onboarding_status(tokens.access_token))
+        except MollieError as exc:
+            logger.warning(
+                "Onboarding status of %s not read: %s", client_link.organization.organization_id, exc
+            )
+        announce(event)
+        nudge_notice(client_link)
+    return Completion(client_link, outcome)
+
+
+def _release(request: AuthorizationRequest) -> Completion:
+    """Mollie gave no answer after the exchange: the tokens stay, and the next one who comes resumes."""
+    AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(claimed_until=timezone.now())
+    return Completion(_reload(request.client_link_id))
+
+
+@sensitive_variables()
+def _connect(
+    request: AuthorizationRequest, tokens: Tokens, info: OrganizationInfo
+) -> tuple[str, Event | None]:
+    """Tie the organization to the row, in one transaction. The event is there when that happened."""
+    with transaction.atomic(durable=True):
+        # First a write to the one row that every process on this callback must write: the others wait here, and find
+        # the outcome set. On SQLite it also takes the write lock before anything is read.
+        won = AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+            outcome=Outcome.CONNECTED, tokens=None, claimed_until=None
+        )
+        if not won:
+            request.refresh_from_db(fields=["outcome"])
+            return request.outcome, None
+        client_link = ClientLink.objects.select_for_update().get(pk=request.client_link_id)
+        organization = Organization.objects.select_for_update().filter(organization_id=info.id).first()
+        refusal = _find_refusal(client_link, organization, info)
+        if not refusal:
+            # Inside: two first connects at once meet at the unique id, and the second may now have to be refused.
+            organization, refusal = _store_organization(client_link, organization, request, tokens, info)
+        if refusal:
+            return _refuse(request, client_link, refusal, info), None
+        assert organization is not None  # noqa: S101 (for mypy)
+        return Outcome.CONNECTED, _store_connection(client_link, organization, info)
+
+
+def _find_refusal(client_link: ClientLink, organization: Organization | None, info: OrganizationInfo) -> str:
+    """Why this organization may not be tied to this row: an outcome, or '' when it may."""
+    if client_link.is_cancelled:
+        return Outcome.CANCELLED
+    if client_link.organization_id and (
+        organization is None or client_link.organization_id != organization.pk
+    ):
+        return Outcome.OTHER_ORGANIZATION
+    if organization is not None:
+        others = ClientLink.objects.filter(organization=organization).exclude(pk=client_link.pk)
+        if any(not client_link.is_same_merchant(other) for other in others):
+            return Outcome.ORGANIZATION_TAKEN
+    return ""
+
+
+@sensitive_variables()
+def _store_organization(
+    client_link: ClientLink,
+    organization: Organization | None,
+    request: AuthorizationRequest,
+    tokens: Tokens,
+    info: OrganizationInfo,
+) -> tuple[Organization | None, str]:
+    """The organization's row with these tokens, unless better ones are stored; or why it may not be tied."""
+    if organization is None:
+        try:
+            with transaction.atomic():
+                new = Organization(organization_id=info.id, name=info.name)
+                _set_tokens(new, request, tokens)
+                new.save(force_insert=True)
+                return new, ""
+        except IntegrityError:
+            organization = Organization.objects.select_for_update().get(organization_id=info.id)
+            if refusal := _find_refusal(client_link, organization, info):
+                return None, refusal
+    organization.name = info.name or organization.name
+    if _are_better(request, organization):
+        _set_tokens(organization, request, tokens)
+    organization.save()
+    return organization, ""
+
+
+def _are_better(request: AuthorizationRequest, organization: Organization) -> bool:
+    """Whether this authorization's tokens replace the stored ones."""
+    if organization.connection_status != Organization.ConnectionStatus.CONNECTED:
+        return True
+    assert request.exchanged_at is not None  # noqa: S101 (for mypy; set with the tokens)
+    if organization.authorized_at is not None and request.exchanged_at <= organization.authorized_at:
+        return False
+    # A consent by force has revoked the stored ones (docs.mollie.com/reference/create-client-link).
+    return request.approval_prompt == "force" or set(organization.scope.split()) <= set(
+        request.granted_scope.split()
+    )
+
+
+@sensitive_variables()
+def _set_tokens(organization: Organization, request: AuthorizationRequest, tokens: Tokens) -> None:
+    organization.access_token = Secret(tokens.access_token)
+    organization.refresh_token = Secret(tokens.refresh_token) if tokens.refresh_token else None
+    organization.access_token_expires_at = tokens.expires_at
+    organization.token_version += 1
+    organization.refresh_claimed_until = None
+    organization.refresh_key = ""
+    organization.pending_revocation = None
+    organization.client_id = request.client_id
+    organization.redirect_uri = request.redirect_uri
+    organization.scope = request.granted_scope
+    organization.authorized_at = request.exchanged_at
+    organization.connection_status = Organization.ConnectionStatus.CONNECTED
+    organization.last_error = ""
+
+
+def _store_connection(client_link: ClientLink, organization: Organization, info: OrganizationInfo) -> Event:
+    check = compare_identity(client_link, info)
+    event = ClientLink.objects.move(
+        client_link.pk,
+        Status.CONNECTED,
+        data={"organization_id": info.id, "identity_check": check},
+        needs_signal=True,
+        organization=organization,
+        identity_check=check,
+        problem="",
+        notice_requested_at=timezone.now(),
+    )
+    assert event is not None  # noqa: S101 (the row is locked and not cancelled)
+    if check == ClientLink.IdentityCheck.DIFFERS:
+        Event.objects.record("identity_differs", client_link_id=client_link.pk, organization=organization)
+    client_link.status = Status.CONNECTED
+    client_link.organization = organization
+    client_link.identity_check = check
+    client_link.problem = ""
+    event.client_link = client_link
+    return event
+
+
+def _refuse(
+    request: AuthorizationRequest, client_link: ClientLink, refusal: str, info: OrganizationInfo
+) -> str:
+    """Keep nothing of the tokens, tell the operator. Not revoked: it may be the authorization of the other merchant."""
+    AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=refusal)
+    if refusal == Outcome.CANCELLED:
+        return refusal
+    problem = (
+        Problem.OTHER_ORGANIZATION if refusal == Outcome.OTHER_ORGANIZATION else Problem.ORGANIZATION_TAKEN
+    )
+    ClientLink.objects.filter(pk=client_link.pk).update(problem=problem)
+    Event.objects.record(problem, client_link_id=client_link.pk, data={"organization_id": info.id})
+    logger.error("Client link %s came back with organization %s: %s", client_link.pk, info.id, problem)
+    return refusal
+
+
+def compare_identity(client_link: ClientLink, info: OrganizationInfo) -> str:
+    """Whether the organization that connected looks like the one that was invited: an `IdentityCheck` value.
+
+    By the registration number, the VAT number, or else name and country, whichever both sides know first.
+    """
+    pairs = (
+        (client_link.registration_number, info.registration_number),
+        (client_link.vat_number, info.vat_number),
+        (
+            client_link.organization_name + client_link.country if info.country else "",
+            info.name + info.country if info.name else "",
+        ),
+    )
+    for ours, theirs in pairs:
+        if ours and theirs:
+            return (
+                ClientLink.IdentityCheck.MATCHES
+                if _bare(ours) == _bare(theirs)
+                else ClientLink.IdentityCheck.DIFFERS
+            )
+    return ClientLink.IdentityCheck.UNKNOWN
+
+
+def _bare(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def apply_onboarding_status(organization: Organization, status: OnboardingStatus) -> None:
+    """Write what Mollie says of the merchant. A change since the last reading is announced with old and new."""
+    old = _onboarding_facts(organization)
+    was_read_before = organization.synced_at is not None
+    organization.onboarding_status = status.status
+    organization.can_receive_payments = status.can_receive_payments
+    organization.can_receive_settlements = status.can_receive_settlements
+    organization.signed_up_at = status.signed_up_at
+    organization.dashboard_url = status.dashboard_url
+    organization.synced_at = timezone.now()
+    new = _onboarding_facts(organization)
+    event = None
+    with transaction.atomic(durable=True):
+        organization.save(
+            update_fields=[*new, "signed_up_at", "dashboard_url", "synced_at", "updated_at"],
+        )
+        if was_read_before and old != new:
+            event = Event.objects.record(
+                "onboarding_status_changed",
+                organization=organization,
+                data={"old": old, "new": new},
+                needs_signal=True,
+            )
+    if event:
+        announce(event)
+
+
+def _onboarding_facts(organization: Organization) -> dict[str, str | bool]:
+    return {
+        "onboarding_status": organization.onboarding_status,
+        "can_receive_payments": organization.can_receive_payments,
+        "can_receive_settlements": organization.can_receive_settlements,
+    }

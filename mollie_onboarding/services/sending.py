@@ -1,0 +1,261 @@
+"""Mails: the queue of invitations, the invitation itself, and the notice after connecting.
+
+The queue is `ClientLink.send_requested_at`. A task is only a nudge: it may be lost, come twice or come late, and the row
+tells what there is to do. One function sends, for first mail, resend and reminder.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from mollie_onboarding.conf import conf
+from mollie_onboarding.exceptions import (
+    ClientLinkUnusableError,
+    CreationInProgressError,
+    MollieConnectionError,
+    MollieResponseError,
+)
+from mollie_onboarding.models import ClientLink, Event, Status
+
+from .announcing import announce
+from .creation import create_client_link
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 6
+FIRST_PAUSE = timedelta(minutes=5)  # doubled with each attempt
+SELF_SERVICE_INTERVAL = timedelta(minutes=10)  # between two mails that a merchant asks for
+
+DeliveryStatus = ClientLink.DeliveryStatus
+Problem = ClientLink.Problem
+
+
+def reason_not_to_send(client_link: ClientLink) -> str | Promise:
+    """Why this merchant gets no onboarding link, in words for an operator; '' when they do."""
+    if client_link.is_cancelled:
+        return _("The client link is cancelled.")
+    if client_link.is_connected and not client_link.needs_reconnecting:
+        return _("The merchant is connected.")
+    return ""
+
+
+def request_sending(client_link: ClientLink, *, actor: Any = None) -> bool:
+    """Queue the mail with the onboarding link; a task is nudged after the commit. False: not sent, or queued already.
+
+    Works inside a transaction of the caller's. The mail follows even if the nudge is lost: `send_onboarding_links`
+    takes up every row that is queued.
+    """
+    if reason_not_to_send(client_link):
+        return False
+    now = timezone.now()
+    with transaction.atomic():
+        queued = ClientLink.objects.filter(pk=client_link.pk, send_requested_at=None).update(
+            send_requested_at=now,
+            send_not_before=None,
+            send_attempts=0,
+            delivery_status=DeliveryStatus.QUEUED,
+        )
+        if queued:
+            Event.objects.record("send_requested", client_link_id=client_link.pk, actor=actor)
+        transaction.on_commit(lambda: _nudge("send_onboarding_link", client_link.pk))
+    return bool(queued)
+
+
+def request_sending_by_merchant(client_link: ClientLink) -> None:
+    """The merchant asks for a new mail, to the stored address: at most one in ten minutes, and silently so."""
+    last = client_link.last_sent_at
+    if last is None or timezone.now() - last >= SELF_SERVICE_INTERVAL:
+        request_sending(client_link)
+
+
+def _nudge(task_name: str, pk: uuid.UUID) -> None:
+    # The one arrow that points left: a task calls this module, and this module wakes the task.
+    from mollie_onboarding import tasks
+
+    getattr(tasks, task_name).enqueue(str(pk))
+
+
+def nudge_notice(client_link: ClientLink) -> None:
+    """Wake the task that sends the notice after connecting."""
+    transaction.on_commit(lambda: _nudge("send_connected_notice", client_link.pk))
+
+
+def send_onboarding_link(client_link_id: uuid.UUID) -> bool:
+    """Make the client link at Mollie if need be, mail our own link, record it. True when the mail went out.
+
+    Does nothing for a row that is not queued, not due, or in another worker's hands. What goes wrong is in the row,
+    which stays queued where trying again can help.
+    """
+    if not ClientLink.objects.claim_sending(client_link_id, timezone.now()):
+        return False
+    client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
+    if reason_not_to_send(client_link):
+        _leave_queue(client_link, delivery_status="")
+        return False
+    try:
+        if not client_link.is_connected:
+            client_link = create_client_link(client_link)
+    except (MollieConnectionError, CreationInProgressError) as exc:
+        _postpone(client_link, getattr(exc, "retry_after", None))
+        return False
+    except (MollieResponseError, ClientLinkUnusableError):
+        # The reason is in the row; the data or the settings must change first.
+        _leave_queue(client_link, delivery_status=DeliveryStatus.FAILED)
+        return False
+    return _mail_onboarding_link(client_link)
+
+
+def _mail_onboarding_link(client_link: ClientLink) -> bool:
+    claim = client_link.sending_until
+    now = timezone.now()
+    ours = ClientLink.objects.filter(pk=client_link.pk, sending_until=claim).exclude(status=Status.CANCELLED)
+    # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line.
+    if not ours.update(link_expires_at=now + conf.MOLLIE_ONBOARDING_LINK_LIFETIME):
+        return False
+    if not _deliver(_onboarding_mail(client_link)):
+        ours.update(problem=Problem.MAIL_FAILED)
+        _postpone(client_link, None)
+        return False
+    with transaction.atomic(durable=True):
+        ours.update(
+            send_requested_at=None,
+            send_not_before=None,
+            sending_until=None,
+            last_sent_at=now,
+            send_count=F("send_count") + 1,
+            delivery_status=DeliveryStatus.SENT,
+        )
+        ClientLink.objects.filter(pk=client_link.pk, problem=Problem.MAIL_FAILED).update(problem="")
+        event = Event.objects.record("sent", client_link_id=client_link.pk, needs_signal=True)
+    announce(event)
+    return True
+
+
+def _leave_queue(client_link: ClientLink, *, delivery_status: str) -> None:
+    ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until).update(
+        send_requested_at=None, send_not_before=None, sending_until=None, delivery_status=delivery_status
+    )
+
+
+def _postpone(client_link: ClientLink, retry_after: int | None) -> None:
+    """Back into the queue for later: as long as Mollie said, or five minutes and twice as long each time."""
+    attempts = client_link.send_attempts + 1
+    if attempts >= MAX_ATTEMPTS:
+        _leave_queue(client_link, delivery_status=DeliveryStatus.FAILED)
+        return
+    pause = timedelta(seconds=retry_after) if retry_after is not None else FIRST_PAUSE * 2 ** (attempts - 1)
+    ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until).update(
+        send_attempts=attempts, send_not_before=timezone.now() + pause, sending_until=None
+    )
+
+
+def send_connected_notice(client_link_id: uuid.UUID) -> bool:
+    """Tell the owner which organization was connected in their name ("not you?"). True when the mail went out."""
+    client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
+    requested_at = client_link.notice_requested_at
+    if requested_at is None or client_link.organization is None:
+        return False
+    if not _deliver(_connected_notice(client_link, requested_at)):
+        return False
+    ClientLink.objects.filter(pk=client_link.pk, notice_requested_at=requested_at).update(
+        notice_requested_at=None
+    )
+    return True
+
+
+def send_queued(limit: int | None = None) -> tuple[int, int]:
+    """Send every mail that is due, oldest first. Gives how many were sent and how many were not."""
+    now = timezone.now()
+    due = (
+        ClientLink.objects.due_for_sending(now)
+        .order_by("send_requested_at")
+        .values_list("pk", flat=True)[:limit]
+    )
+    results = [send_onboarding_link(pk) for pk in list(due)]
+    overdue = ClientLink.objects.filter(notice_requested_at__lte=now - timedelta(minutes=1))
+    results += [send_connected_notice(pk) for pk in list(overdue.values_list("pk", flat=True)[:limit])]
+    return results.count(True), results.count(False)
+
+
+def _deliver(message: EmailMultiAlternatives) -> bool:
+    try:
+        return bool(message.send())
+    except Exception as exc:
+        # The platform chooses the mail backend, so anything may be raised. Only the class: messages of mail servers
+        # quote addresses.
+        logger.error("Mail %s was not sent: %s", message.extra_headers["Message-ID"], type(exc).__name__)
+        return False
+
+
+def _onboarding_mail(client_link: ClientLink) -> EmailMultiAlternatives:
+    assert client_link.send_requested_at is not None  # noqa: S101 (for mypy; a claimed row is queued)
+    return build_mail(
+        client_link,
+        "onboarding_link",
+        message_id=f"{client_link.pk.hex}.{_microseconds(client_link.send_requested_at)}",
+        context={"url": client_link.merchant_url()},
+    )
+
+
+def _connected_notice(client_link: ClientLink, requested_at: datetime) -> EmailMultiAlternatives:
+    return build_mail(
+        client_link,
+        "connected_notice",
+        message_id=f"{client_link.pk.hex}.n{_microseconds(requested_at)}",
+        context={},
+    )
+
+
+def _microseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
+
+
+def build_mail(
+    client_link: ClientLink, name: str, *, message_id: str, context: dict[str, Any]
+) -> EmailMultiAlternatives:
+    """A mail from the templates `mollie_onboarding/mail/<name>_{subject.txt,body.txt,body.html}`, in the owner's language.
+
+    `message_id` names the request, so that a mail sent twice by a crash is the same mail to the mail program.
+    """
+    host = urlsplit(conf.MOLLIE_ONBOARDING_BASE_URL).hostname
+    with translation.override(language_of(client_link)):
+        values = {
+            "client_link": client_link,
+            "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
+            "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+            "language": translation.get_language(),
+            **context,
+        }
+        template = f"mollie_onboarding/mail/{name}"
+        message = EmailMultiAlternatives(
+            " ".join(render_to_string(f"{template}_subject.txt", values).split()),
+            render_to_string(f"{template}_body.txt", values).strip() + "\n",
+            conf.MOLLIE_ONBOARDING_FROM_EMAIL,
+            [client_link.owner_email],
+            headers={"Message-ID": f"<{message_id}@{host}>"},
+        )
+        message.attach_alternative(render_to_string(f"{template}_body.html", values), "text/html")
+    return message
+
+
+def language_of(client_link: ClientLink) -> str:
+    """The language for this owner: of their locale where the site has it, else the site's own."""
+    locale = client_link.owner_locale
+    try:
+        return translation.get_supported_language_variant(locale.replace("_", "-").lower())
+    except LookupError:
+        from django.conf import settings
+
+        return settings.LANGUAGE_CODE

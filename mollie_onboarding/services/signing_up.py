@@ -1,0 +1,42 @@
+"""The public sign-up page's rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Status
+from mollie_onboarding.state import digest
+
+from .creation import retry_rejected
+
+
+def store_submission(
+    submitted: ClientLink, *, nonce: str, reference: str = "", user: Any = None
+) -> ClientLink:
+    """The row for a submitted form: a new one, or for a nonce that came before the same one with these data.
+
+    The nonce is the form's own, so a double click makes one row and a correction changes it. Never is a row found by
+    an e-mail address: whoever types somebody's address would get that person's row.
+    """
+    submission_digest = digest(nonce) if nonce else None
+    submitted.submission_digest = submission_digest
+    submitted.reference = reference
+    submitted.user = user
+    submitted.created_by = user
+    try:
+        with transaction.atomic(durable=True):
+            submitted.save(force_insert=True)
+            return submitted
+    except IntegrityError:
+        if submission_digest is None:
+            raise
+    row = ClientLink.objects.select_related("organization").get(submission_digest=submission_digest)
+    if row.is_connected or row.is_cancelled:
+        return row
+    for column in BODY_COLUMNS:
+        setattr(row, column, getattr(submitted, column))
+    row.save()
+    # Sent again without a change: the merchant wants Mollie asked again.
+    return retry_rejected(row) if row.status == Status.REJECTED else row

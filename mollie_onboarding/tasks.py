@@ -1,0 +1,25 @@
+"""Background entry points, through Django's Tasks API. Each carries one id and is only a nudge: the row is the truth."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import django
+
+from . import services
+
+if TYPE_CHECKING or django.VERSION >= (6, 0):
+    from django.tasks import task
+else:
+    from django_tasks import task
+
+
+@task()
+def send_onboarding_link(client_link_id: str) -> None:
+    services.send_onboarding_link(uuid.UUID(client_link_id))
+
+
+@task()
+def send_connected_notice(client_link_id: str) -> None:
+    services.send_connected_notice(uuid.UUID(client_link_id))

@@ -1,0 +1,55 @@
+"""For the platform's own tests: Mollie's sandbox without a server.
+
+    from mollie_onboarding.testing import sandbox_mollie
+
+    with sandbox_mollie():
+        ...  # whatever the app asks Mollie is answered by mollie_onboarding.sandbox, in this process
+
+`mollie_onboarding.sandbox` must be in INSTALLED_APPS of the test settings, with MOLLIE_SANDBOX_ALLOW_WITHOUT_DEBUG set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+from unittest import mock
+
+import requests
+from django.http import Http404
+from requests.adapters import HTTPAdapter
+from urllib3.response import HTTPResponse
+
+from .conf import conf
+from .sandbox.server import ConnectionDropped
+from .sandbox.transport import send
+
+
+def _answer(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    """What the sandbox says to a request; a dropped connection is the ConnectionError that a socket would give."""
+    url = str(request.url)
+    if not url.startswith(conf.MOLLIE_ONBOARDING_API_URL):
+        raise requests.ConnectionError("Only Mollie can be reached in this test.", request=request)
+    headers = {name: str(value) for name, value in request.headers.items()}
+    body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+    try:
+        response = send(str(request.method), url, headers=headers, body=bytes(body))
+    except ConnectionDropped:
+        raise requests.ConnectionError("The connection was dropped.", request=request) from None
+    except Http404:
+        raise requests.ConnectionError("The sandbox has no such address.", request=request) from None
+    raw = HTTPResponse(
+        body=BytesIO(response.content),
+        headers=dict(response.items()),
+        status=response.status_code,
+        preload_content=False,
+    )
+    return self.build_response(request, raw)
+
+
+@contextmanager
+def sandbox_mollie() -> Iterator[None]:
+    """Answer every call to Mollie from the sandbox, in every thread of this process. Nothing is retried on the way."""
+    with mock.patch.object(HTTPAdapter, "send", _answer):
+        yield

@@ -1,0 +1,126 @@
+"""The redirect URI: where Mollie sends the merchant back, and the way on for whoever arrives there by accident."""
+
+from __future__ import annotations
+
+import logging
+
+from django.core.exceptions import TooManyFieldsSent
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from mollie_onboarding import services
+from mollie_onboarding.conf import conf
+from mollie_onboarding.exceptions import StateError
+from mollie_onboarding.models import AuthorizationRequest
+from mollie_onboarding.mollie_api import printable
+from mollie_onboarding.state import MAX_PARAMETER, browser_secret_of, digest
+from mollie_onboarding.throttle import client_address, seconds_to_wait
+
+from .pages import arrives_without_strict_cookies, merchant_view, see_other, settle, show
+
+logger = logging.getLogger(__name__)
+
+PARAMETERS = ("state", "code", "error", "error_description")
+MAX_QUERY = 2_000_000  # characters; the text of an error is cut, not refused
+RECOVER_LIMIT = "10/h"  # mails that one client address may ask for
+
+Outcome = AuthorizationRequest.Outcome
+
+
+@require_http_methods(["GET", "HEAD"])
+@merchant_view
+@sensitive_variables()
+def callback(request: HttpRequest) -> HttpResponse:
+    """Complete the authorization and move on to the merchant page, an address without code or state.
+
+    Whatever cannot be verified gets a 400 page with a way on; nothing is written then, and the log says why.
+    RFC 6749 sections 4.1.2 and 10.12, https://docs.mollie.com/reference/authorize
+    """
+    # A look-ahead is not an arrival: the code must be there when the merchant comes.
+    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    if request.method == "HEAD" or "prefetch" in purpose:
+        return HttpResponse(status=204)
+    try:
+        parameters = _read_parameters(request)
+        completion = services.complete_authorization(parameters, browser_secret=browser_secret_of(request))
+    except StateError as exc:
+        return _refuse(request, exc.reason)
+    return _answer(request, completion)
+
+
+@sensitive_variables()
+def _read_parameters(request: HttpRequest) -> services.CallbackParameters:
+    """The four parameters, each at most once. Raises `StateError` for what can be no answer of Mollie's."""
+    try:
+        if len(request.META.get("QUERY_STRING", "")) > MAX_QUERY:
+            raise StateError("oversized query")
+        values = {name: request.GET.getlist(name) for name in PARAMETERS}
+    except TooManyFieldsSent:
+        raise StateError("too many parameters") from None
+    if any(len(given) > 1 for given in values.values()):
+        # RFC 6749 section 3.1: no parameter more than once.
+        raise StateError("repeated parameter")
+    parameters = services.CallbackParameters(**{name: "".join(given) for name, given in values.items()})
+    if not parameters.state:
+        if parameters.error:
+            # Mollie sends "invalid value" errors to the registered address: the platform's own, not a merchant's doing.
+            level = logging.WARNING if parameters.error == "access_denied" else logging.ERROR
+            logger.log(
+                level, "Mollie returned the error %r without a state.", printable(parameters.error)[:100]
+            )
+            raise StateError("error without state")
+        raise StateError("no state")
+    if len(parameters.state) > MAX_PARAMETER or len(parameters.code) > MAX_PARAMETER:
+        raise StateError("oversized parameter")
+    if not parameters.code and not parameters.error:
+        raise StateError("neither code nor error")
+    return parameters
+
+
+def _refuse(request: HttpRequest, reason: str) -> HttpResponse:
+    """The 400 page. It shows no name, token or address, and is the same whether or not the state exists."""
+    logger.warning("Callback refused: %s.", reason)
+    if arrives_without_strict_cookies(request):
+        return settle(request)
+    cause = "platform_error" if reason == "error without state" else "unverified"
+    state = request.GET.get("state", "") if reason in ("unknown state", "other browser") else ""
+    return show(request, "recovery", {"cause": cause, "state": state}, status=400)
+
+
+def _answer(request: HttpRequest, completion: services.Completion) -> HttpResponse:
+    row = completion.client_link
+    if completion.is_cancelled or completion.outcome == Outcome.CANCELLED:
+        return show(request, "recovery", {"cause": "cancelled"}, status=400)
+    # A page without a form: a session that is Strict does not come with this request, and must not be written.
+    path = row.merchant_path()
+    if completion.is_expired:
+        logger.warning("Callback refused: expired state of client link %s.", row.pk)
+        return show(request, "recovery", {"cause": "expired_state", "merchant_path": path}, status=400)
+    if completion.outcome == Outcome.ERROR:
+        context = {"cause": "mollie_error", "merchant_path": path, "completion": completion}
+        return show(request, "recovery", context, status=400)
+    if conf.MOLLIE_ONBOARDING_REQUIRE_LOGIN:
+        return settle(request, path)
+    return see_other(path)
+
+
+@require_http_methods(["POST"])
+@merchant_view
+@sensitive_variables("state")
+def recover(request: HttpRequest) -> HttpResponse:
+    """Mail the merchant's link to the stored address, for somebody who came back in another browser.
+
+    The answer is the same whether or not the state exists.
+    """
+    state = request.POST.get("state", "")[:MAX_PARAMETER]
+    if not seconds_to_wait(f"recover {client_address(request)}", RECOVER_LIMIT):
+        found = (
+            AuthorizationRequest.objects.select_related("client_link__organization")
+            .filter(state_digest=digest(state), expires_at__gt=timezone.now())
+            .first()
+        )
+        if found is not None:
+            services.request_sending_by_merchant(found.client_link)
+    return show(request, "recovery", {"cause": "mailed"})

@@ -1,0 +1,161 @@
+"""The merchant page, behind our own link. GET shows what is true and changes nothing; the button is a POST."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.signing import BadSignature
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from mollie_onboarding import services
+from mollie_onboarding.conf import conf
+from mollie_onboarding.exceptions import (
+    ClientLinkUnusableError,
+    CreationInProgressError,
+    MollieConnectionError,
+    MollieResponseError,
+)
+from mollie_onboarding.links import read_link
+from mollie_onboarding.models import AuthorizationRequest, ClientLink, Status
+from mollie_onboarding.state import browser_secret_of
+
+from .pages import (
+    TRY_AGAIN_AFTER,
+    arrives_without_strict_cookies,
+    leave,
+    merchant_view,
+    see_other,
+    settle,
+    show,
+)
+
+logger = logging.getLogger(__name__)
+
+Problem = ClientLink.Problem
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@merchant_view
+def client_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Show where the merchant stands, and on POST take the next step.
+
+    POST takes `action`: `start` (the default), `authorize` (an organization exists already), `replace` (the link is
+    dead at Mollie) or `mail` (a new mail to the stored address).
+    """
+    try:
+        pk, generation = read_link(token)
+    except BadSignature:
+        return show(request, "recovery", {"cause": "unknown_link"}, status=404)
+    row = ClientLink.objects.select_related("organization").filter(pk=pk).first()
+    if row is None:
+        return show(request, "recovery", {"cause": "unknown_link"}, status=404)
+    if row.is_cancelled:
+        return show(request, "recovery", {"cause": "cancelled"}, status=410)
+    if request.method != "POST" and arrives_without_strict_cookies(request):
+        return settle(request)
+    if request.method == "POST" and request.POST.get("action") == "mail":
+        services.request_sending_by_merchant(row)
+        return show(request, "recovery", {"cause": "mailed"})
+    if generation != row.link_generation or row.has_expired_link(timezone.now()):
+        return show(request, "expired", {}, status=410)
+    if request.method == "POST":
+        return _take_next_step(request, row)
+    return show_merchant_page(request, row)
+
+
+def find_answered_request(row: ClientLink) -> AuthorizationRequest | None:
+    """The merchant's last return from Mollie."""
+    return row.authorization_requests.filter(answered_at__isnull=False).order_by("-answered_at").first()
+
+
+def page_status(row: ClientLink, answered: AuthorizationRequest | None) -> str:
+    """The word for machines in `<main data-status>`."""
+    now = timezone.now()
+    if row.is_connected:
+        return "lost" if row.needs_reconnecting else "connected"
+    if answered and (answered.is_in_progress(now) or answered.is_interrupted(now)):
+        return "finishing"
+    if row.status == Status.REJECTED or row.problem in (
+        Problem.OTHER_ORGANIZATION,
+        Problem.ORGANIZATION_TAKEN,
+    ):
+        return "error"
+    return "ready" if row.status == Status.DRAFT else row.status
+
+
+def show_merchant_page(
+    request: HttpRequest, row: ClientLink, *, notice: str = "", status: int = 200
+) -> HttpResponse:
+    """The page in the row's present state. `notice` is why the last press of the button did not lead to Mollie."""
+    answered = find_answered_request(row)
+    context: dict[str, Any] = {
+        "client_link": row,
+        "organization": row.organization,
+        "status": page_status(row, answered),
+        "answered": answered,
+        "is_interrupted": answered is not None and answered.is_interrupted(timezone.now()),
+        "needs_login": not _may_connect(request, row),
+        "login_url": _login_url(row),
+        "notice": notice,
+        "action_path": row.merchant_path(),
+    }
+    response = show(request, "client_link", context, status=status)
+    if status == 503:
+        response.headers["Retry-After"] = str(TRY_AGAIN_AFTER)
+    return response
+
+
+def _may_connect(request: HttpRequest, row: ClientLink) -> bool:
+    """Whether the button works here: for a row with a user only for that user, where the platform wants it so."""
+    if not (conf.MOLLIE_ONBOARDING_REQUIRE_LOGIN and row.user_id):
+        return True
+    user = getattr(request, "user", None)
+    return bool(user is not None and user.pk == row.user_id)
+
+
+def _login_url(row: ClientLink) -> str:
+    from django.contrib.auth.views import redirect_to_login
+
+    return redirect_to_login(row.merchant_path()).url
+
+
+def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
+    if not _may_connect(request, row):
+        return show_merchant_page(request, row, status=403)
+    answered = find_answered_request(row)
+    now = timezone.now()
+    if answered and answered.is_interrupted(now) and not row.is_connected:
+        services.resume_authorization(answered)
+        return see_other(row.merchant_path())
+    if answered and answered.is_in_progress(now):
+        return see_other(row.merchant_path())
+    action = request.POST.get("action", "start")
+    if action == "replace" and services.replace_client_link(row):
+        row.refresh_from_db()
+    return go_to_mollie(
+        request, row, services.Flow.AUTHORIZE if action == "authorize" else services.Flow.CLIENT_LINK
+    )
+
+
+@sensitive_variables("started")
+def go_to_mollie(request: HttpRequest, row: ClientLink, flow: services.Flow) -> HttpResponse:
+    """Send the merchant to Mollie, or say why not now. The row keeps everything, and the page keeps its button."""
+    try:
+        started = services.start_authorization(row, browser_secret=browser_secret_of(request), flow=flow)
+    except CreationInProgressError:
+        return show_merchant_page(request, _reload(row), notice="busy", status=503)
+    except MollieConnectionError:
+        return show_merchant_page(request, _reload(row), notice="unreachable", status=503)
+    except MollieResponseError:
+        return show_merchant_page(request, _reload(row), notice="refused", status=502)
+    except ClientLinkUnusableError:
+        return see_other(row.merchant_path())
+    return leave(request, row, started)
+
+
+def _reload(row: ClientLink) -> ClientLink:
+    return ClientLink.objects.select_related("organization").get(pk=row.pk)

@@ -1,0 +1,110 @@
+"""What all merchant pages have in common: their headers, their protection, and how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import CsrfViewMiddleware
+from django.shortcuts import render
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from mollie_onboarding.conf import conf
+from mollie_onboarding.models import ClientLink
+from mollie_onboarding.services import StartedAuthorization
+from mollie_onboarding.state import set_browser_cookie
+
+View = Callable[..., HttpResponse]
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    # Not no-referrer: browsers then send `Origin: null`, and Django refuses our own form.
+    "Referrer-Policy": "same-origin",
+    "X-Robots-Tag": "noindex",
+    "X-Frame-Options": "DENY",
+}
+TRY_AGAIN_AFTER = 30  # seconds, where Mollie names no time
+
+
+def merchant_view(view: View) -> View:
+    """Make a public page of a view: no login, no transaction around it, CSRF protection of our own, our headers.
+
+    Calls to Mollie commit before and after themselves, so a view must not lie in a transaction (ATOMIC_REQUESTS).
+    """
+
+    @sensitive_post_parameters()
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = _protect(view, request, *args, **kwargs)
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        return response
+
+    # The site's middleware would refuse with the site's bare 403 page, which leaves a merchant stuck. It is told to
+    # leave this view alone, because `_protect` makes the very same check with the very same code.
+    page.csrf_exempt = True  # type: ignore[attr-defined]
+    transaction.non_atomic_requests(page)
+    return login_not_required(page)
+
+
+def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Run Django's CSRF middleware around the view, and answer a refusal with a page that shows the way on."""
+    middleware = CsrfViewMiddleware(lambda request: HttpResponse())
+    middleware.process_request(request)
+    if middleware.process_view(request, view, args, kwargs) is not None:
+        return show(request, "cookies", {}, status=403)
+    response = middleware.process_response(request, view(request, *args, **kwargs))
+    assert isinstance(response, HttpResponse)  # noqa: S101 (for mypy)
+    return response
+
+
+def show(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """The page `mollie_onboarding/<name>.html`."""
+    context = {"platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME, **context}
+    return render(request, f"mollie_onboarding/{name}.html", context, status=status)
+
+
+@sensitive_variables()
+def leave(request: HttpRequest, client_link: ClientLink, started: StartedAuthorization) -> HttpResponse:
+    """The page that moves on to Mollie by itself, and binds this browser.
+
+    A 303 to another host would be blocked by a `form-action 'self'` policy in Chromium; a page of zero seconds is not,
+    and leaves no trap for the back button.
+    """
+    response = show(
+        request, "leaving", {"client_link": client_link, "authorization_url": started.authorization_url}
+    )
+    set_browser_cookie(response, started.browser_secret)
+    return response
+
+
+def see_other(path: str) -> HttpResponse:
+    """A 303: the browser asks with GET, and a reload repeats nothing."""
+    response = HttpResponseRedirect(path)
+    response.status_code = 303
+    return response
+
+
+def arrives_without_strict_cookies(request: HttpRequest) -> bool:
+    """Whether a cross-site arrival withheld cookies that are there: with `SameSite=Strict` a browser does that.
+
+    A page that then wrote a session or a CSRF token would overwrite the merchant's own. `Sec-Fetch-Site` tells; the
+    answer is `settle`, after which the browser sends everything.
+    """
+    if request.headers.get("Sec-Fetch-Site") != "cross-site":
+        return False
+    cookies = (
+        (settings.SESSION_COOKIE_SAMESITE, settings.SESSION_COOKIE_NAME),
+        (settings.CSRF_COOKIE_SAMESITE, settings.CSRF_COOKIE_NAME),
+    )
+    return any(samesite == "Strict" and name not in request.COOKIES for samesite, name in cookies)
+
+
+def settle(request: HttpRequest, path: str = "") -> HttpResponse:
+    """A page that goes at once to a path of ours, or to itself again: from here on the request is same-site."""
+    return show(request, "settling", {"path": path or request.get_full_path()})

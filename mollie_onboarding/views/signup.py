@@ -1,0 +1,79 @@
+"""The public sign-up page."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.signing import BadSignature
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+from mollie_onboarding import services
+from mollie_onboarding.conf import conf
+from mollie_onboarding.forms import SignupForm
+from mollie_onboarding.links import read_reference
+from mollie_onboarding.models import Status
+from mollie_onboarding.mollie_api import column_of
+from mollie_onboarding.state import new_secret
+from mollie_onboarding.throttle import client_address, seconds_to_wait
+
+from .client_link import go_to_mollie
+from .pages import arrives_without_strict_cookies, merchant_view, settle, show
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@merchant_view
+def signup(request: HttpRequest) -> HttpResponse:
+    """The form, and on POST the merchant's row and the way to Mollie.
+
+    `?for=` takes a value of `mollie_onboarding.links.sign_reference`, by which the platform names its merchant.
+    """
+    if not conf.MOLLIE_ONBOARDING_SIGNUP_ENABLED:
+        raise Http404
+    if request.method != "POST" and arrives_without_strict_cookies(request):
+        return settle(request)
+    if conf.MOLLIE_ONBOARDING_SIGNUP_LOGIN_REQUIRED and not _user(request):
+        return redirect_to_login(request.get_full_path())
+    try:
+        reference = read_reference(request.GET["for"]) if "for" in request.GET else ""
+    except BadSignature:
+        return show(request, "recovery", {"cause": "unknown_link"}, status=400)
+    if request.method != "POST":
+        country = request.GET.get("country", "")[:2].upper()
+        return _show_form(request, SignupForm(initial={"nonce": new_secret(), "country": country}))
+    if "choose_country" in request.POST:
+        return _show_form(request, SignupForm(initial=request.POST.dict()))
+    return _submit(request, reference)
+
+
+def _user(request: HttpRequest) -> object | None:
+    user = getattr(request, "user", None)
+    return user if user is not None and user.is_authenticated else None
+
+
+def _show_form(request: HttpRequest, form: SignupForm, *, retry_after: int = 0) -> HttpResponse:
+    status = 429 if retry_after else 200
+    response = show(request, "signup", {"form": form, "minutes": -(-retry_after // 60)}, status=status)
+    if retry_after:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _submit(request: HttpRequest, reference: str) -> HttpResponse:
+    limit = conf.MOLLIE_ONBOARDING_SIGNUP_LIMIT
+    form = SignupForm(request.POST)
+    if wait := seconds_to_wait(f"address {client_address(request)}", limit):
+        return _show_form(request, form, retry_after=wait)
+    if not form.is_valid():
+        return _show_form(request, form)
+    owner = form.cleaned_data["owner_email"].casefold()
+    if wait := seconds_to_wait(f"owner {owner}", limit):
+        return _show_form(request, form, retry_after=wait)
+    row = services.store_submission(
+        form.save(commit=False), nonce=form.cleaned_data["nonce"], reference=reference, user=_user(request)
+    )
+    response = go_to_mollie(request, row, services.Flow.CLIENT_LINK)
+    row.refresh_from_db()
+    if row.status == Status.REJECTED:
+        form.add_refusal(column_of(row.error_field), row.error_detail)
+        return _show_form(request, form)
+    return response
