@@ -15,4 +15,4 @@ class SandboxConfig(AppConfig):
     def ready(self) -> None:
         from .checks import check_sandbox
 
-        checks.register(check_sandbox)
+        checks.register(check_sandbox, self.label)

@@ -47,7 +47,11 @@ class Conf:
     @property
     def mail_directory(self) -> Path | None:
         """Where Django's file-based e-mail backend writes, if it is told to."""
-        directory = getattr(settings, "EMAIL_FILE_PATH", None)
+        mailers = getattr(settings, "MAILERS", None)
+        if mailers is not None:  # Django 6.1 and newer, where it takes the place of the older setting
+            directory = mailers.get("default", {}).get("OPTIONS", {}).get("file_path")
+        else:
+            directory = getattr(settings, "EMAIL_FILE_PATH", None)
         return Path(directory) if directory else None
 
     @property

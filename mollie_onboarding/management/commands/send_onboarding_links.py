@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from mollie_onboarding import services
+from mollie_onboarding.models import ClientLink
+
+
+class Command(BaseCommand):
+    help = "Send the onboarding links that are queued and due, also those that a worker left behind."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Say how many would be sent, and send none."
+        )
+        parser.add_argument("--limit", type=int, help="Send at most this many.")
+
+    def handle(self, *args: Any, dry_run: bool, limit: int | None, **options: Any) -> None:
+        if dry_run:
+            due = ClientLink.objects.due_for_sending(timezone.now()).count()
+            self.stdout.write(f"{due} due, none sent (dry run).")
+            return
+        sent, failed = services.send_queued(limit)
+        self.stdout.write(f"{sent} sent, {failed} not sent.")
+        if failed:
+            raise CommandError("Some mails were not sent; the admin says which and why.")
