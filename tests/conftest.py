@@ -71,7 +71,9 @@ class Browser(Client):
     """The test client, doing what a browser does on our pages."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"SERVER_NAME": "platform.example", "HTTP_REFERER": "https://platform.example/", **kwargs})
+        super().__init__(
+            **{"SERVER_NAME": "platform.example", "HTTP_REFERER": "https://platform.example/", **kwargs}
+        )
 
     def generic(self, *args: Any, **kwargs: Any) -> Any:
         return super().generic(*args, **{**kwargs, "secure": True})
@@ -79,7 +81,9 @@ class Browser(Client):
     def submit(self, path: str, **fields: Any) -> Any:
         """Open the page, fill in its form, press a button."""
         page = self.get(path)
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?', page.content.decode()))
+        hidden = dict(
+            re.findall(r'<input type="hidden" name="([^"]+)"(?: value="([^"]*)")?', page.content.decode())
+        )
         return self.post(path, {**hidden, **fields})
 
     def press(self, client_link: ClientLink, **fields: Any) -> Any:

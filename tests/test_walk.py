@@ -37,7 +37,9 @@ def test_walk_from_sign_up_to_connected(sandbox, browser):
     assert organization.name == "Bakkerij Jansen"
     assert AuthorizationRequest.objects.get().tokens is None
     assert [event.kind for event in Event.objects.order_by("pk")] == ["ready", "started", "connected"]
-    assert [message.subject for message in mail.outbox] == ["Shopwise: Bakkerij Jansen is connected with Mollie"]
+    assert [message.subject for message in mail.outbox] == [
+        "Shopwise: Bakkerij Jansen is connected with Mollie"
+    ]
 
 
 def test_walk_from_the_mail_to_connected(sandbox, browser, make_client_link):

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from mollie_onboarding.sandbox import service
@@ -74,7 +73,7 @@ class Api:
         headers = {"authorization": basic()}
         return self.client.delete("/oauth2/tokens", body, content_type="application/json", headers=headers)
 
-    def get(self, path: str, token: str = "access_box_partner") -> HttpResponse:
+    def get(self, path: str, token: str = "access_box_partner") -> Any:
         return self.client.get(path, headers={"authorization": f"Bearer {token}"})
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mollie_onboarding.sandbox import faults, service
+from mollie_onboarding.sandbox import service
 from mollie_onboarding.sandbox.models import Fault, SandboxClientLink, Token
 from mollie_onboarding.sandbox.server import ConnectionDropped, DroppedResponse
 
@@ -67,7 +67,7 @@ def test_slow(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(seconds)
         meanwhile.append(api.create(key="k").status_code)
 
-    monkeypatch.setattr(faults.time, "sleep", sleep)
+    monkeypatch.setattr("mollie_onboarding.sandbox.faults.time.sleep", sleep)
     service.add_fault("client_links", "slow", seconds=12)
 
     assert api.create(key="k").status_code == 201

@@ -4,21 +4,30 @@ import os
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.filebased import EmailBackend
 from django.test import Client
+
+from mollie_onboarding.sandbox.conf import conf
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
 
+HAS_MAILERS = django.VERSION >= (6, 1)
+BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+
+
 @pytest.fixture
 def directory(tmp_path: Path, settings: Any) -> Path:
-    settings.EMAIL_FILE_PATH = str(tmp_path)
+    settings.MAILERS = {"default": {"BACKEND": BACKEND, "OPTIONS": {"file_path": str(tmp_path)}}}
     return tmp_path
 
 
 def send(directory: Path, *subjects: str, html: str = "") -> None:
-    connection = get_connection("django.core.mail.backends.filebased.EmailBackend", file_path=str(directory))
+    alias: dict[str, Any] = {"alias": "default"} if HAS_MAILERS else {}
+    connection = EmailBackend(file_path=str(directory), **alias)
     messages = []
     for subject in subjects:
         message = EmailMultiAlternatives(
@@ -83,7 +92,14 @@ def test_unknown_mail(client: Client, directory: Path, name: str) -> None:
 
 
 def test_without_mails(client: Client, settings: Any, tmp_path: Path) -> None:
-    settings.EMAIL_FILE_PATH = str(tmp_path / "not-there-yet")
+    settings.MAILERS = {"default": {"BACKEND": BACKEND, "OPTIONS": {"file_path": str(tmp_path / "later")}}}
     assert "None yet." in client.get("/mails/").content.decode()
-    settings.EMAIL_FILE_PATH = None
-    assert "EMAIL_FILE_PATH" in client.get("/mails/").content.decode()
+    settings.MAILERS = {}
+    assert "backend is not set up" in client.get("/mails/").content.decode()
+
+
+@pytest.mark.skipif(HAS_MAILERS, reason="Django has deprecated the setting")
+def test_directory_of_older_setting(settings: Any, tmp_path: Path) -> None:
+    assert conf.mail_directory is None
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    assert conf.mail_directory == tmp_path

@@ -16,7 +16,7 @@ PATHS = ["/v2/organizations/me", "/v2/onboarding/me"]
 
 
 def test_organization_of_merchant(api: Api, granted: dict[str, Any], organization_id: str) -> None:
-    response: Any = api.get("/v2/organizations/me", granted["access_token"])
+    response = api.get("/v2/organizations/me", granted["access_token"])
 
     assert response.status_code == 200
     assert response["Content-Type"] == "application/hal+json"
@@ -45,7 +45,7 @@ def test_onboarding_of_merchant(api: Api, granted: dict[str, Any], organization_
     SandboxOrganization.objects.update(signed_up_at="2026-01-02T03:04:05.678Z")
     service.move_onboarding(organization_id, "in-review", True, False)
 
-    response: Any = api.get("/v2/onboarding/me", granted["access_token"])
+    response = api.get("/v2/onboarding/me", granted["access_token"])
 
     answer = response.json()
     links = answer.pop("_links")
@@ -67,14 +67,14 @@ def test_onboarding_of_merchant(api: Api, granted: dict[str, Any], organization_
 
 
 def test_new_organization_needs_data(api: Api, granted: dict[str, Any]) -> None:
-    response: Any = api.get("/v2/onboarding/me", granted["access_token"])
+    response = api.get("/v2/onboarding/me", granted["access_token"])
 
     assert response.json()["status"] == "needs-data"
     assert response.json()["canReceivePayments"] is False
 
 
 def test_organization_of_partner(api: Api) -> None:
-    response: Any = api.get("/v2/organizations/me")
+    response = api.get("/v2/organizations/me")
 
     assert (response.status_code, response.json()["name"]) == (200, "Shopwise")
 

@@ -1,0 +1,12 @@
+"""The settings of a second process of a test: the same databases, by their test names."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES
+
+for _alias, _name in json.loads(os.environ["TEST_DATABASE_NAMES"]).items():
+    DATABASES[_alias]["NAME"] = _name

@@ -1,0 +1,258 @@
+"""The example project, in processes and directories of its own: its settings are read once, at import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mollie_onboarding.conf import Conf
+from mollie_onboarding.models import Status
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
+
+# A value for each setting, as the environment has it and as the app reads it.
+VALUES = {
+    "CLIENT_ID": ("app_of_ours", "app_of_ours"),
+    "CLIENT_SECRET": ("$ecret", "$ecret"),
+    "ACCESS_TOKEN": ("access_of_ours", "access_of_ours"),
+    "ENCRYPTION_KEYS": ("key-2,key-1", ["key-2", "key-1"]),
+    "BASE_URL": ("https://platform.example/", "https://platform.example"),
+    "PLATFORM_NAME": ("Marktplein", "Marktplein"),
+    "FROM_EMAIL": ("hello@platform.example", "hello@platform.example"),
+    "SCOPES": ("organizations.read,onboarding.read", ["organizations.read", "onboarding.read"]),
+    "APPROVAL_PROMPT": ("force", "force"),
+    "REDIRECT_URI": ("https://platform.example/callback/", "https://platform.example/callback/"),
+    "REQUIRE_LOGIN": ("yes", True),
+    "SIGNUP_ENABLED": ("false", False),
+    "SIGNUP_LOGIN_REQUIRED": ("1", True),
+    "SIGNUP_LIMIT": ("5/m", "5/m"),
+    "TRUSTED_PROXY_COUNT": ("2", 2),
+    "STATE_LIFETIME": ("7200", "2:00:00"),
+    "LINK_LIFETIME": ("30 00:00:00", "30 days, 0:00:00"),
+    "API_URL": ("https://mollie.example", "https://mollie.example"),
+    "AUTHORIZE_URL": ("https://mollie.example/authorize", "https://mollie.example/authorize"),
+    "LINK_HOSTS": ("mollie.example,localhost:9000", ["mollie.example", "localhost:9000"]),
+}
+
+PRINT_SETTINGS = """
+import json
+from django.conf import settings
+from mollie_onboarding.conf import Conf, conf
+def read(name):
+    try:
+        return getattr(conf, name)
+    except Exception as exc:
+        return type(exc).__name__
+values = {name: read(name) for name in vars(Conf) if name.isupper()}
+names = ("ALLOWED_HOSTS", "CACHES", "CSRF_COOKIE_SECURE", "DATABASES", "DEBUG", "EMAIL_BACKEND", "EMAIL_HOST",
+         "INSTALLED_APPS", "SECRET_KEY", "SESSION_COOKIE_SECURE")
+values |= {name: getattr(settings, name) for name in names}
+print(json.dumps(values, default=str))
+"""
+
+STATUSES = """
+import json
+from django.contrib.auth.models import User
+from example_project.shop.models import Shop
+from mollie_onboarding.models import ClientLink, Event
+rows = ClientLink.objects.select_related("organization").order_by("pk")
+print(json.dumps({
+    "counts": [model.objects.count() for model in (ClientLink, Event, Shop, User)],
+    "statuses": [row.status for row in rows],
+    "expired": [row.organization_name for row in rows if row.is_expired],
+    "reasons": [row.error_detail for row in rows if row.error_detail],
+    "connections": sorted(row.organization.connection_status for row in rows if row.organization),
+    "onboarding": sorted(row.organization.onboarding_status for row in rows if row.organization),
+    "organizations": [
+        Shop.objects.get(pk=row.reference).mollie_organization_id == row.organization.organization_id
+        for row in rows if row.organization
+    ],
+    "operator": User.objects.get(username="operator").check_password("operator"),
+}))
+"""
+
+DASHBOARD = """
+import json
+from django.contrib.auth.models import User
+from django.test import Client
+from example_project.shop.models import Shop
+from mollie_onboarding.models import ClientLink, Organization
+from mollie_onboarding.signals import merchant_connected
+def page(username):
+    browser = Client(SERVER_NAME="127.0.0.1")
+    browser.force_login(User.objects.get(username=username))
+    return browser.get("/").content.decode()
+def path(username):
+    return Shop.objects.get(owner__username=username).find_client_link().merchant_path()
+found = {"anonymous": Client(SERVER_NAME="127.0.0.1").get("/").headers["Location"]}
+found["new"] = '<a class="button" href="/onboarding/signup/?for=' in page("merchant")
+found["ready"] = f'<a class="button" href="{path("weingut-sonnenhang")}">Connect' in page("weingut-sonnenhang")
+found["connected"] = "Mollie is checking the data" in page("azulejos-do-porto")
+found["lost"] = "Connection lost" in page("kaffeehaus-morgenrot")
+found["cancelled"] = "/onboarding/signup/?for=" in page("pracownia-bursztynu")
+found["operator"] = "To the admin" in page("operator")
+
+shop = Shop.objects.get(owner__username="merchant")
+organization = Organization.objects.first()
+def connect(reference):
+    row = ClientLink(reference=reference)
+    return [answer for _, answer in merchant_connected.send(ClientLink, client_link=row, organization=organization)]
+found["answers"] = [connect(str(shop.pk)), connect(str(shop.pk)), connect(""), connect("elsewhere-7")]
+shop.refresh_from_db()
+found["stored"] = shop.mollie_organization_id == organization.organization_id
+Shop.objects.filter(pk=shop.pk).update(mollie_organization_id="")
+print(json.dumps(found))
+"""
+
+
+def run(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    environment |= {"DJANGO_SETTINGS_MODULE": "example_project.settings", "EXAMPLE_DIRECTORY": str(directory)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def manage(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(directory, "example_project/manage.py", *arguments, **variables)
+
+
+def read(directory: Path, script: str, **variables: str) -> Any:
+    """What a script prints inside the example project."""
+    finished = run(directory, "-c", f"import django\ndjango.setup()\n{script}", **variables)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the demo in it."""
+    directory = tmp_path_factory.mktemp("demo")
+    finished = manage(directory, "seed_demo")
+    assert finished.returncode == 0, finished.stderr
+    assert "Merchants: 10 new" in finished.stdout
+    assert "http://127.0.0.1:8000/onboarding/signup/" in finished.stdout
+    assert "operator / operator" in finished.stdout
+    return directory
+
+
+def test_settings_every_one_comes_from_the_environment(tmp_path):
+    assert {f"MOLLIE_ONBOARDING_{name}" for name in VALUES} == {name for name in vars(Conf) if name.isupper()}
+
+    found = read(
+        tmp_path,
+        PRINT_SETTINGS,
+        DJANGO_SECRET_KEY="$igned",
+        DJANGO_DEBUG="off",
+        DJANGO_ALLOWED_HOSTS="platform.example,www.platform.example",
+        DATABASE_URL="sqlite:////tmp/elsewhere.sqlite3",
+        EMAIL_URL="smtp+tls://user:password@mail.example:587",
+        CACHE_URL="dummycache://",
+        **{f"MOLLIE_ONBOARDING_{name}": given for name, (given, _) in VALUES.items()},
+    )
+
+    assert {name: found[f"MOLLIE_ONBOARDING_{name}"] for name in VALUES} == {
+        name: expected for name, (_, expected) in VALUES.items()
+    }
+    assert found["SECRET_KEY"] == "$igned"
+    assert found["DEBUG"] is False
+    assert found["ALLOWED_HOSTS"] == ["platform.example", "www.platform.example"]
+    assert found["DATABASES"]["default"]["NAME"] == "/tmp/elsewhere.sqlite3"
+    assert found["EMAIL_HOST"] == "mail.example"
+    assert found["CACHES"]["default"]["BACKEND"] == "django.core.cache.backends.dummy.DummyCache"
+    assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is True
+    assert "mollie_onboarding.sandbox" not in found["INSTALLED_APPS"]
+
+
+def test_settings_nothing_set_leads_to_the_sandbox(tmp_path):
+    found = read(tmp_path, PRINT_SETTINGS, PORT="8123")
+
+    assert found["MOLLIE_ONBOARDING_API_URL"] == "http://127.0.0.1:8123/sandbox"
+    assert found["MOLLIE_ONBOARDING_AUTHORIZE_URL"] == "http://127.0.0.1:8123/sandbox/oauth2/authorize"
+    assert "127.0.0.1:8123" in found["MOLLIE_ONBOARDING_LINK_HOSTS"]
+    assert "mollie_onboarding.sandbox" in found["INSTALLED_APPS"]
+    assert found["DATABASES"]["mollie_sandbox"]["NAME"] == str(tmp_path / "mollie_sandbox.sqlite3")
+    assert found["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend"
+    assert found["SESSION_COOKIE_SECURE"] is False
+
+
+def test_settings_nothing_set_pass_every_check(tmp_path):
+    finished = manage(tmp_path, "check", "--fail-level", "WARNING")
+
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_settings_an_app_of_your_own_leads_to_mollie(tmp_path):
+    found = read(tmp_path, PRINT_SETTINGS, MOLLIE_ONBOARDING_CLIENT_ID="app_of_ours")
+
+    assert found["MOLLIE_ONBOARDING_API_URL"] == "https://api.mollie.com"
+    assert found["MOLLIE_ONBOARDING_LINK_HOSTS"] == ["my.mollie.com"]
+    assert found["MOLLIE_ONBOARDING_CLIENT_SECRET"] == "ImproperlyConfigured"
+    assert found["MOLLIE_ONBOARDING_ENCRYPTION_KEYS"] == []
+    assert list(found["DATABASES"]) == ["default"]
+
+
+def test_settings_without_debug_have_no_secret_key_and_no_sandbox(tmp_path):
+    assert "SECRET_KEY" in run(tmp_path, "-c", "import django; django.setup()", DJANGO_DEBUG="0").stderr
+
+    finished = manage(tmp_path, "check", DJANGO_DEBUG="0", DJANGO_SECRET_KEY="long and random")
+
+    assert "mollie_onboarding.E001" in finished.stderr
+    assert "mollie_sandbox" not in finished.stderr
+
+
+def test_seed_demo_shows_every_status(demo):
+    found = read(demo, STATUSES)
+
+    assert set(found["statuses"]) == set(Status.values)
+    assert len(found["statuses"]) == 10
+    assert found["expired"] == ["Fromagerie du Lac"]
+    assert found["reasons"] == ["The VAT number is not registered"]
+    assert found["connections"] == ["connected", "connected", "connected", "lost"]
+    assert found["onboarding"] == ["completed", "completed", "in-review", "needs-data"]
+    assert found["organizations"] == [True] * 4
+    assert found["operator"] is True
+
+
+def test_seed_demo_twice_changes_nothing(demo):
+    before = read(demo, STATUSES)
+    finished = manage(demo, "seed_demo")
+
+    assert "Merchants: 0 new, 10 were there." in finished.stdout
+    assert read(demo, STATUSES) == before
+
+
+def test_seed_demo_at_the_real_mollie_makes_drafts_only(tmp_path):
+    variables = {
+        "MOLLIE_ONBOARDING_CLIENT_ID": "app_of_ours",
+        "DJANGO_DEBUG": "0",
+        "DJANGO_SECRET_KEY": "random",
+    }
+    finished = manage(tmp_path, "seed_demo", "--skip-checks", **variables)
+
+    assert finished.returncode == 0, finished.stderr
+    assert "operator / operator" not in finished.stdout
+    found = read(tmp_path, STATUSES, **variables)
+    assert found["statuses"] == ["draft"] * 10
+    assert found["operator"] is False
+
+
+def test_dashboard_and_receiver(demo):
+    found = read(demo, DASHBOARD)
+
+    assert found.pop("anonymous") == "/login/?next=/"
+    assert found.pop("answers") == [[None]] * 4
+    assert found == dict.fromkeys(found, True)
