@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, TestCase
 
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.sandbox import service as sandbox_service
@@ -76,7 +76,9 @@ class Browser(Client):
         )
 
     def generic(self, *args: Any, **kwargs: Any) -> Any:
-        return super().generic(*args, **{**kwargs, "secure": True})
+        # What waits for a commit runs after the request, as it would outside of a test's transaction.
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return super().generic(*args, **{**kwargs, "secure": True})
 
     def submit(self, path: str, **fields: Any) -> Any:
         """Open the page, fill in its form, press a button."""

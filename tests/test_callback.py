@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from datetime import timedelta
-from unittest import mock
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -365,18 +364,6 @@ def test_connection_stores_encrypted_tokens_and_tells_everybody(start, sandbox):
     [notice] = mail.outbox
     assert notice.to == ["jan@bakkerij-jansen.example"]
     assert organization.organization_id in notice.body
-
-
-@pytest.fixture(autouse=True)
-def _run_on_commit(request, django_capture_on_commit_callbacks):
-    """Callbacks after a commit run, as they would outside of a test's transaction."""
-    if "transactional_db" in request.fixturenames or request.node.get_closest_marker("django_db").kwargs.get(
-        "transaction"
-    ):
-        yield
-        return
-    with mock.patch("django.db.transaction.on_commit", lambda function, *args, **kwargs: function()):
-        yield
 
 
 def test_second_arrival_in_the_same_browser_is_a_success(start, sandbox):
