@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -14,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -22,7 +24,7 @@ from django.utils.translation import ngettext
 
 from . import services
 from .forms import country_choices, locale_choices
-from .models import BODY_COLUMNS, ClientLink, ClientLinkQuerySet, Event, Organization, Status
+from .models import ATTENTION_AFTER, BODY_COLUMNS, ClientLink, Event, Organization, Status
 from .mollie_api import column_of
 
 if TYPE_CHECKING:
@@ -59,6 +61,18 @@ EVENT_LABELS = {
 }
 
 
+def _asked_at(request: HttpRequest) -> datetime:
+    """When the confirmation was shown; now, where it does not say so.
+
+    What was mailed since then was mailed by the same press, made twice, or by a colleague's.
+    """
+    try:
+        asked_at = parse_datetime(request.POST.get("asked_at", ""))
+    except ValueError:
+        asked_at = None
+    return asked_at if asked_at and timezone.is_aware(asked_at) else timezone.now()
+
+
 class ClientLinkForm(ClientLinkModelForm):
     """The body of the request, with Mollie's last refusal at the field that it is about."""
 
@@ -84,7 +98,7 @@ class ExpiredFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("yes", _("Expired")), ("no", _("Alive"))]
 
-    def queryset(self, request: HttpRequest, queryset: ClientLinkQuerySet) -> ClientLinkQuerySet:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         now = timezone.now()
         if self.value() == "yes":
             return queryset.expired(now)
@@ -98,7 +112,7 @@ class AttentionFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("yes", _("Needs attention")), ("identity", _("Check identity"))]
 
-    def queryset(self, request: HttpRequest, queryset: ClientLinkQuerySet) -> ClientLinkQuerySet:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "yes":
             return queryset.needing_attention(timezone.now())
         if self.value() == "identity":
@@ -111,12 +125,10 @@ class ClientLinkAdmin(ClientLinkAdminBase):
     form = ClientLinkForm
     list_display = (
         "organization_name",
-        "owner_email",
-        "country",
         "status",
         "attention",
+        "country",
         "expiry",
-        "delivery",
         "last_sent_at",
         "organization",
     )
@@ -218,6 +230,8 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             reasons.append(_("Correct the data"))
         if obj.identity_check == ClientLink.IdentityCheck.DIFFERS:
             reasons.append(_("Check identity"))
+        if obj.send_requested_at and obj.send_requested_at <= timezone.now() - ATTENTION_AFTER:
+            reasons.append(_("The mail is waiting in the queue"))
         return ", ".join(map(str, reasons)) or EMPTY
 
     @admin.display(description=_("expires"), ordering="expires_at")
@@ -286,17 +300,31 @@ class ClientLinkAdmin(ClientLinkAdminBase):
     def send_onboarding_link(
         self, request: HttpRequest, queryset: QuerySet[ClientLink]
     ) -> HttpResponse | None:
-        rows = list(queryset.select_related("organization"))
+        rows = self._chosen(request, queryset)
         if request.POST.get("post") != "yes":
             return self._confirm(request, "send_onboarding_link", rows)
-        sent = [row.pk for row in rows if not services.reason_not_to_send(row) and self._send(request, row)]
+        asked_at = _asked_at(request)
+        sent = [
+            row.pk
+            for row in rows
+            if not services.reason_not_to_send(row) and self._send(request, row, asked_at)
+        ]
         self._report_sending(request, rows, sent)
         return None
 
-    def _send(self, request: HttpRequest, row: ClientLink) -> bool:
+    def _chosen(self, request: HttpRequest, queryset: QuerySet[ClientLink]) -> list[ClientLink]:
+        """The rows of an action. Of a selection across pages the confirmation names them all in one field."""
+        rows = list(queryset.select_related("organization"))
+        confirmed = set(request.POST.get("confirmed", "").split())
+        return [row for row in rows if str(row.pk) in confirmed] if confirmed else rows
+
+    def _send(self, request: HttpRequest, row: ClientLink, asked_at: datetime) -> bool:
         if row.status == Status.REJECTED:
             row = services.retry_rejected(row, actor=request.user)
-        return services.request_sending(row, actor=request.user) or row.send_requested_at is not None
+        return (
+            services.request_sending(row, actor=request.user, unless_sent_since=asked_at)
+            or row.send_requested_at is not None
+        )
 
     def _report_sending(self, request: HttpRequest, rows: list[ClientLink], requested: list[Any]) -> None:
         """Say what the rows say now: with the default backend the mails have gone out already."""
@@ -320,7 +348,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
 
     @admin.action(description=_("Cancel"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[ClientLink]) -> HttpResponse | None:
-        rows = list(queryset.select_related("organization"))
+        rows = self._chosen(request, queryset)
         if request.POST.get("post") != "yes":
             return self._confirm(request, "cancel", rows)
         done = sum(services.cancel_client_link(row, actor=request.user) for row in rows)
@@ -345,6 +373,9 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             "media": self.media,
             "action": action,
             "is_sending": is_sending,
+            # A form may have 1,000 fields only (DATA_UPLOAD_MAX_NUMBER_FIELDS), a selection across pages more rows.
+            "is_across": request.POST.get("select_across") == "1",
+            "asked_at": timezone.now().isoformat(),
             "rows": rows,
             "affected": affected[:SHOWN_ON_CONFIRMATION],
             "affected_count": len(affected),

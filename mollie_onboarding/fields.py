@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.db import models
 from django.db.models.lookups import IsNull
+from django.views.decorators.debug import sensitive_variables
 
 from .conf import conf
 from .exceptions import DecryptionError
@@ -26,18 +27,20 @@ VERSION_PREFIX = "fernet1$"  # a later format gets another prefix, and both stay
 
 
 @lru_cache(maxsize=8)
+@sensitive_variables()
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     if not keys:
         raise ImproperlyConfigured("MOLLIE_ONBOARDING_ENCRYPTION_KEYS is not set.")
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError:
-        # The message of the library would be fine, its chain would show the key in a traceback with locals.
+        # The message of the library would be fine, its chain would show the key in a report with locals.
         raise ImproperlyConfigured(
             "MOLLIE_ONBOARDING_ENCRYPTION_KEYS holds something that is not a Fernet key."
         ) from None
 
 
+@sensitive_variables()
 def encrypt(text: str) -> str:
     """The text as it goes into the database, encrypted with the newest key."""
     return VERSION_PREFIX + _fernet(conf.MOLLIE_ONBOARDING_ENCRYPTION_KEYS).encrypt(text.encode()).decode()

@@ -75,9 +75,15 @@ def legal_entity_choices(country: str = "") -> Choices:
 def default_locale() -> str:
     """The first locale of the page's language, '' when Mollie has none for it."""
     language = (translation.get_language() or "")[:2]
+    if language == "en":
+        return "en_GB"
+    ours = [locale for locale in LOCALES if language and locale.startswith(language)]
     usual = f"{language}_{language.upper()}"
-    ours = [locale for locale in LOCALES if locale.startswith(language)] if language else []
     return usual if usual in ours else next(iter(ours), "")
+
+
+class DayInput(forms.DateInput):
+    input_type = "date"  # the browser's own calendar; it takes and gives ISO 8601
 
 
 class SignupForm(ClientLinkForm):
@@ -107,7 +113,7 @@ class SignupForm(ClientLinkForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        country = str(self["country"].value() or "")
+        country = self._chosen_country()
         self.fields["country"] = forms.ChoiceField(
             label=self.fields["country"].label, choices=country_choices
         )
@@ -127,6 +133,10 @@ class SignupForm(ClientLinkForm):
         self.fields["postal_code"].help_text = _("Leave it out if your country has none.")
         self._set_attributes()
 
+    def _chosen_country(self) -> str:
+        # Not by self["country"], which would remember the field before it is replaced.
+        return str((self.data if self.is_bound else self.initial).get("country") or "")
+
     def _set_attributes(self) -> None:
         """Tell browsers and phones what each field is. html.spec.whatwg.org, section Autofill"""
         attributes: dict[str, dict[str, str]] = {
@@ -137,13 +147,13 @@ class SignupForm(ClientLinkForm):
             "city": {"autocomplete": "address-level2"},
             "registration_number": {"autocomplete": "off"},
             "vat_number": {"autocomplete": "off", "autocapitalize": "characters"},
-            "incorporation_date": {"autocomplete": "off", "type": "date"},
+            "incorporation_date": {"autocomplete": "off"},
             "owner_given_name": {"autocomplete": "given-name"},
             "owner_family_name": {"autocomplete": "family-name"},
             "owner_email": {"autocomplete": "email", "inputmode": "email"},
             "owner_locale": {"autocomplete": "language"},
         }
-        self.fields["incorporation_date"].widget = forms.DateInput(format="%Y-%m-%d")
+        self.fields["incorporation_date"].widget = DayInput(format="%Y-%m-%d")
         for name, values in attributes.items():
             self.fields[name].widget.attrs.update(values)
 

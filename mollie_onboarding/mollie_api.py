@@ -30,7 +30,7 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError
+from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, ResponseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
@@ -55,6 +55,7 @@ READ_TIMEOUT = 8.0  # seconds without a byte
 LONGEST_PAUSE = 3.0  # seconds between two tries; whoever is told to wait longer comes back later
 MAX_ANSWER = 1_000_000  # bytes
 MAX_DETAIL = 500  # characters of a sentence of Mollie's that are kept
+MAX_URL = 2000  # characters; the columns take no more
 
 RETRIED_STATUSES = frozenset({409, 429, 500, 502, 503, 504})  # docs.mollie.com/reference/handling-errors
 
@@ -200,7 +201,7 @@ class MollieAPI:
             idempotency_key=idempotency_key,
         )
         client_link_id = _text(answer, "id", 64)
-        url = _text(_object(_object(answer, "_links"), "clientLink"), "href", 2000)
+        url = _href(answer, "clientLink")
         if not client_link_id or not is_allowed_url(url):
             # The answer is final for this key: Mollie would repeat it for an hour.
             raise MollieConnectionError(
@@ -269,7 +270,7 @@ class MollieAPI:
         https://docs.mollie.com/reference/get-onboarding-status
         """
         answer = self._send("GET", "/v2/onboarding/me", auth=_Bearer(access_token))
-        dashboard_url = _text(_object(_object(answer, "_links"), "dashboard"), "href", 2000)
+        dashboard_url = _href(answer, "dashboard")
         return OnboardingStatus(
             status=_text(answer, "status", 50),
             can_receive_payments=answer.get("canReceivePayments") is True,
@@ -319,15 +320,17 @@ class MollieAPI:
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         is_token_endpoint = path == "/oauth2/tokens"
-        if is_token_endpoint:
-            # A pooled connection may have died unseen, and a request that was never answered is not sent again here.
-            headers["Connection"] = "close"
         remaining = self.deadline - time.monotonic()
         if remaining < 1:
             raise MollieConnectionError("Mollie has taken too long already.")
         session = _session()
         adapter = session.get_adapter(url)
         assert isinstance(adapter, HTTPAdapter)  # noqa: S101 (for mypy; `_session` mounts nothing else)
+        if is_token_endpoint:
+            # A pooled connection may have died unseen, and a request that was never answered is not sent again here:
+            # this one gets a connection of its own.
+            adapter.close()
+            headers["Connection"] = "close"
         adapter.max_retries = _retries(
             # Without a stored key a POST that got no answer may have done its work: it is not repeated.
             0 if is_token_endpoint or (method == "POST" and not idempotency_key) else 3,
@@ -346,8 +349,8 @@ class MollieAPI:
             )
             with response:
                 content = _read(response, self.deadline)
-        except (requests.RequestException, OSError, ValueError) as exc:
-            # OSError and ValueError: what urllib3 lets through while the body is read.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
+            # HTTPError is urllib3's, for a body that breaks off; OSError and ValueError come from `_read`.
             logger.warning("Mollie: %s %s got no answer: %s", method, path, type(exc).__name__)
             # `from None`: the exceptions of requests carry the request, with its credentials.
             raise MollieConnectionError(f"Mollie gave no answer ({type(exc).__name__}).") from None
@@ -405,8 +408,8 @@ class _BoundedRetry(Retry):
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         try:
             return super().get_retry_after(response)
-        except InvalidHeader:
-            return None
+        except (InvalidHeader, ValueError, OverflowError):
+            return None  # a date or a number that no clock can hold is no better than none
 
     def increment(
         self,
@@ -455,6 +458,13 @@ def _app_credentials() -> HTTPBasicAuth:
     return HTTPBasicAuth(conf.MOLLIE_ONBOARDING_CLIENT_ID, conf.MOLLIE_ONBOARDING_CLIENT_SECRET)
 
 
+class _Session(requests.Session):
+    """A session that prepares for no redirect: requests would read its body to the end, however large it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 # One session for each thread: requests does not promise that one may be shared.
 _local = threading.local()
 
@@ -462,7 +472,7 @@ _local = threading.local()
 def _session() -> requests.Session:
     session: requests.Session | None = getattr(_local, "session", None)
     if session is None:
-        session = _local.session = requests.Session()
+        session = _local.session = _Session()
         session.mount("https://", HTTPAdapter())
         session.mount("http://", HTTPAdapter())
     return session
@@ -502,6 +512,12 @@ def _object(data: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _href(answer: dict[str, Any], name: str) -> str:
+    """The address of a link, '' when there is none, or one that is too long: half an address leads nowhere."""
+    url = _text(_object(_object(answer, "_links"), name), "href", MAX_URL + 1)
+    return url if len(url) <= MAX_URL else ""
+
+
 def _text(data: dict[str, Any], key: str, length: int) -> str:
     """A text of at most `length` characters, without control characters; '' for anything else."""
     value = data.get(key)
@@ -531,7 +547,7 @@ def _expires_in(answer: dict[str, Any]) -> int:
 
 def _retry_after(response: requests.Response) -> int | None:
     text = response.headers.get("Retry-After", "")
-    return min(int(text), 86400) if text.isascii() and text.isdigit() else None
+    return min(int(text), 86400) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else None
 
 
 def _to_ascii_domain(address: str) -> str:
@@ -569,6 +585,7 @@ def is_allowed_url(url: str) -> bool:
         return False
     default_port = 443 if parts.scheme == "https" else 80
     host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host  # IPv6, as an address and LINK_HOSTS write it
     names = {f"{host}:{port or default_port}"} | ({host} if port in (None, default_port) else set())
     return not names.isdisjoint(entry.lower() for entry in conf.MOLLIE_ONBOARDING_LINK_HOSTS)
 

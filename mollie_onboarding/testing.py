@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import requests
 from django.http import Http404
@@ -34,7 +35,8 @@ def _answer(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any)
     headers = {name: str(value) for name, value in request.headers.items()}
     body = request.body.encode() if isinstance(request.body, str) else request.body or b""
     try:
-        response = send(str(request.method), url, headers=headers, body=bytes(body))
+        mounted_at = urlsplit(conf.MOLLIE_ONBOARDING_API_URL).path.rstrip("/") + "/"
+        response = send(str(request.method), url, headers=headers, body=bytes(body), mounted_at=mounted_at)
     except ConnectionDropped:
         raise requests.ConnectionError("The connection was dropped.", request=request) from None
     except Http404:

@@ -693,7 +693,6 @@ def test_self_service_for_a_connected_merchant_is_silent(make_client_link):
         ("en_GB", "en"),
         ("fr_FR", "en"),
         ("", "en"),
-        ("xx", "en"),
     ],
 )
 def test_language_is_the_owners_where_the_site_has_it(sandbox, queued, locale, language):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.functional import Promise
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=5)  # doubled with each attempt
+NOTICE_OVERDUE_AFTER = timedelta(minutes=1)
 SELF_SERVICE_INTERVAL = timedelta(minutes=10)  # between two mails that a merchant asks for
 
 DeliveryStatus = ClientLink.DeliveryStatus
@@ -51,17 +52,23 @@ def reason_not_to_send(client_link: ClientLink) -> str | Promise:
     return ""
 
 
-def request_sending(client_link: ClientLink, *, actor: Any = None) -> bool:
+def request_sending(
+    client_link: ClientLink, *, actor: Any = None, unless_sent_since: datetime | None = None
+) -> bool:
     """Queue the mail with the onboarding link; a task is nudged after the commit. False: not sent, or queued already.
 
+    A row that was mailed after `unless_sent_since` stays as it is: that is the same press of a button, come twice.
     Works inside a transaction of the caller's. The mail follows even if the nudge is lost: `send_onboarding_links`
     takes up every row that is queued.
     """
     if reason_not_to_send(client_link):
         return False
     now = timezone.now()
+    rows = ClientLink.objects.filter(pk=client_link.pk, send_requested_at=None)
+    if unless_sent_since is not None:
+        rows = rows.exclude(last_sent_at__gt=unless_sent_since)
     with transaction.atomic():
-        queued = ClientLink.objects.filter(pk=client_link.pk, send_requested_at=None).update(
+        queued = rows.update(
             send_requested_at=now,
             send_not_before=None,
             send_attempts=0,
@@ -69,15 +76,21 @@ def request_sending(client_link: ClientLink, *, actor: Any = None) -> bool:
         )
         if queued:
             Event.objects.record("send_requested", client_link_id=client_link.pk, actor=actor)
-        transaction.on_commit(lambda: _nudge("send_onboarding_link", client_link.pk))
+        _nudge_after_commit("send_onboarding_link", client_link.pk)
     return bool(queued)
 
 
 def request_sending_by_merchant(client_link: ClientLink) -> None:
     """The merchant asks for a new mail, to the stored address: at most one in ten minutes, and silently so."""
-    last = client_link.last_sent_at
-    if last is None or timezone.now() - last >= SELF_SERVICE_INTERVAL:
-        request_sending(client_link)
+    since = timezone.now() - SELF_SERVICE_INTERVAL
+    # Requests count like mails: where each of them fails, Mollie would be asked as often as somebody presses.
+    if not client_link.events.filter(kind="send_requested", at__gt=since).exists():
+        request_sending(client_link, unless_sent_since=since)
+
+
+def _nudge_after_commit(task_name: str, pk: uuid.UUID) -> None:
+    # Robust: a queue that is down costs nothing but time, the row is queued all the same.
+    transaction.on_commit(lambda: _nudge(task_name, pk), robust=True)
 
 
 def _nudge(task_name: str, pk: uuid.UUID) -> None:
@@ -89,21 +102,25 @@ def _nudge(task_name: str, pk: uuid.UUID) -> None:
 
 def nudge_notice(client_link: ClientLink) -> None:
     """Wake the task that sends the notice after connecting."""
-    transaction.on_commit(lambda: _nudge("send_connected_notice", client_link.pk))
+    _nudge_after_commit("send_connected_notice", client_link.pk)
 
 
-def send_onboarding_link(client_link_id: uuid.UUID) -> bool:
-    """Make the client link at Mollie if need be, mail our own link, record it. True when the mail went out.
+def send_onboarding_link(client_link_id: uuid.UUID) -> bool | None:
+    """Make the client link at Mollie if need be, mail our own link, record it.
 
-    Does nothing for a row that is not queued, not due, or in another worker's hands. What goes wrong is in the row,
-    which stays queued where trying again can help.
+    True when the mail went out, False when it should have, None when there was none to send: the row is not queued,
+    not due, in another worker's hands, cancelled, or connected. What goes wrong is in the row, which stays queued where
+    trying again can help. Refuses to run inside a transaction (RuntimeError): a mail cannot be rolled back.
     """
-    if not ClientLink.objects.claim_sending(client_link_id, timezone.now()):
-        return False
+    with transaction.atomic(durable=True):
+        is_ours = ClientLink.objects.claim_sending(client_link_id, timezone.now())
+    if not is_ours:
+        return None
     client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
+    claim = client_link.sending_until
     if reason_not_to_send(client_link):
         _leave_queue(client_link, delivery_status="")
-        return False
+        return None
     try:
         if not client_link.is_connected:
             client_link = create_client_link(client_link)
@@ -114,16 +131,21 @@ def send_onboarding_link(client_link_id: uuid.UUID) -> bool:
         # The reason is in the row; the data or the settings must change first.
         _leave_queue(client_link, delivery_status=DeliveryStatus.FAILED)
         return False
-    return _mail_onboarding_link(client_link)
+    # The claim as it was taken: the row may be in another worker's hands since.
+    return _mail_onboarding_link(client_link, claim)
 
 
-def _mail_onboarding_link(client_link: ClientLink) -> bool:
-    claim = client_link.sending_until
+def _mail_onboarding_link(client_link: ClientLink, claim: datetime | None) -> bool | None:
     now = timezone.now()
-    ours = ClientLink.objects.filter(pk=client_link.pk, sending_until=claim).exclude(status=Status.CANCELLED)
+    client_link.sending_until = claim
+    client_link.link_expires_at = now + conf.MOLLIE_ONBOARDING_LINK_LIFETIME  # the mail names the day
+    # The generation: an address that was corrected meanwhile gets a mail of its own once the claim is over.
+    ours = ClientLink.objects.filter(
+        pk=client_link.pk, sending_until=claim, link_generation=client_link.link_generation
+    ).exclude(status=Status.CANCELLED)
     # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line.
-    if not ours.update(link_expires_at=now + conf.MOLLIE_ONBOARDING_LINK_LIFETIME):
-        return False
+    if not ours.update(link_expires_at=client_link.link_expires_at):
+        return None
     if not _deliver(_onboarding_mail(client_link)):
         ours.update(problem=Problem.MAIL_FAILED)
         _postpone(client_link, None)
@@ -161,12 +183,15 @@ def _postpone(client_link: ClientLink, retry_after: int | None) -> None:
     )
 
 
-def send_connected_notice(client_link_id: uuid.UUID) -> bool:
-    """Tell the owner which organization was connected in their name ("not you?"). True when the mail went out."""
+def send_connected_notice(client_link_id: uuid.UUID) -> bool | None:
+    """Tell the owner which organization was connected in their name ("not you?").
+
+    True when the mail went out, False when it should have, None when it went out before.
+    """
     client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
     requested_at = client_link.notice_requested_at
     if requested_at is None or client_link.organization is None:
-        return False
+        return None
     if not _deliver(_connected_notice(client_link, requested_at)):
         return False
     ClientLink.objects.filter(pk=client_link.pk, notice_requested_at=requested_at).update(
@@ -176,17 +201,19 @@ def send_connected_notice(client_link_id: uuid.UUID) -> bool:
 
 
 def send_queued(limit: int | None = None) -> tuple[int, int]:
-    """Send every mail that is due, oldest first. Gives how many were sent and how many were not."""
+    """Send every mail that is due, oldest first. Gives how many were sent and how many should have been and were not."""
     now = timezone.now()
-    due = (
-        ClientLink.objects.due_for_sending(now)
-        .order_by("send_requested_at")
-        .values_list("pk", flat=True)[:limit]
-    )
-    results = [send_onboarding_link(pk) for pk in list(due)]
-    overdue = ClientLink.objects.filter(notice_requested_at__lte=now - timedelta(minutes=1))
-    results += [send_connected_notice(pk) for pk in list(overdue.values_list("pk", flat=True)[:limit])]
+    due = ClientLink.objects.due_for_sending(now).order_by("send_requested_at")
+    results = [send_onboarding_link(pk) for pk in list(due.values_list("pk", flat=True)[:limit])]
+    left = None if limit is None else limit - len(results)
+    notices = overdue_notices(now).order_by("notice_requested_at")
+    results += [send_connected_notice(pk) for pk in list(notices.values_list("pk", flat=True)[:left])]
     return results.count(True), results.count(False)
+
+
+def overdue_notices(now: datetime) -> QuerySet[ClientLink]:
+    """Rows whose notice was not sent by the task that was woken for it."""
+    return ClientLink.objects.filter(notice_requested_at__lte=now - NOTICE_OVERDUE_AFTER)
 
 
 def _deliver(message: EmailMultiAlternatives) -> bool:

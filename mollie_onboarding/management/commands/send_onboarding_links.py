@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.models import ClientLink
+from mollie_onboarding.services.sending import overdue_notices
 
 
 class Command(BaseCommand):
@@ -20,7 +21,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, limit: int | None, **options: Any) -> None:
         if dry_run:
-            due = ClientLink.objects.due_for_sending(timezone.now()).count()
+            now = timezone.now()
+            due = ClientLink.objects.due_for_sending(now).count() + overdue_notices(now).count()
+            due = due if limit is None else min(due, limit)
             self.stdout.write(f"{due} due, none sent (dry run).")
             return
         sent, failed = services.send_queued(limit)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from mollie_onboarding import services
@@ -26,3 +26,5 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{connected} of {interrupted} interrupted connections finished, {announced} signals sent."
         )
+        if connected < interrupted:
+            raise CommandError("Some connections were not finished; the admin says which and why.")

@@ -1,0 +1,81 @@
+# Everything runs in .venv, which is made here. Needs Python 3.11 or newer, and make.
+#
+#   make demo               the example project with Mollie's sandbox, on PORT (8000)
+#   make test               the tests, with coverage; a part of them: ARGS="--no-cov -k …"
+#   make lint               everything that reads the code without running it
+#   make bench              the benchmarks
+#   make messages           compile the message catalogues again
+#   make clean              remove what was made here, the demo's data included; .venv stays
+
+PORT ?= 8000
+HOST ?= 127.0.0.1
+ARGS ?=
+# The first that is new enough and can make a virtual environment.
+PYTHON ?= $(shell for python in python3.11 python3 python3.13 python3.12 python; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+MANAGE := $(BIN)/python example_project/manage.py
+TEMPLATES := find mollie_onboarding example_project -path '*/templates/*' -name '*.html'
+# An editable install compiles the catalogues, so it is made again when one changes.
+SOURCES := pyproject.toml hatch_build.py $(wildcard mollie_onboarding/locale/*/LC_MESSAGES/*.po)
+
+export PORT
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help demo test lint bench messages clean
+
+help:
+	@sed -n 's/^#   make/make/p' Makefile
+
+demo: $(VENV)/installed-demo
+	$(MANAGE) check
+	$(MANAGE) migrate --verbosity 0
+	$(MANAGE) seed_demo
+	$(MANAGE) runserver --noreload $(HOST):$(PORT)
+
+test: $(VENV)/installed-test
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check --output-format=concise
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/python -m mypy
+	$(TEMPLATES) -exec $(BIN)/djade --check --target-version 5.2 {} +
+	$(BIN)/python -m django makemigrations --check --dry-run --settings=tests.settings
+	EXAMPLE_DIRECTORY=$(VENV)/lint $(MANAGE) makemigrations --check --dry-run shop
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+messages: $(VENV)/installed-messages
+	$(BIN)/python hatch_build.py
+
+clean:
+	rm -rf example_project/var build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache tests/artifacts
+	find mollie_onboarding example_project tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv found; name one: make demo PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Dependency groups need pip 25.1.
+$(VENV)/installed-pip: | $(BIN)/python
+	$(INSTALL) --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/installed-demo: $(SOURCES) | $(VENV)/installed-pip
+	$(INSTALL) --editable '.[example]'
+	@touch $@
+
+$(VENV)/installed-test $(VENV)/installed-lint $(VENV)/installed-bench: $(VENV)/installed-%: $(SOURCES) | $(VENV)/installed-pip
+	$(INSTALL) --editable . --group $*
+	@touch $@
+
+$(VENV)/installed-messages: $(SOURCES) | $(VENV)/installed-pip
+	$(INSTALL) --group messages hatchling
+	@touch $@

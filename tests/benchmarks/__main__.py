@@ -1,0 +1,156 @@
+"""The figures of the README, each beside a floor in the same run: python -m tests.benchmarks
+
+Machines are noisy, so nothing here fails by the clock. Statements are exact; times are medians of `RUNS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+from unittest import mock
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import django
+
+django.setup()
+
+import logging
+
+import requests
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext, setup_test_environment
+from requests.adapters import HTTPAdapter
+from urllib3.response import HTTPResponse
+
+from mollie_onboarding.models import ClientLink, Organization
+from tests.conftest import MERCHANT, Browser, authorization_url, state_of
+
+RUNS = 200
+NOT_COUNTED = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET")
+
+
+class InstantMollie:
+    """Answers at once, out of a dict; what it takes itself is measured and taken off."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.organization = 0
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        started = time.perf_counter()
+        status, body = self.answer(str(request.path_url))
+        raw = HTTPResponse(body=BytesIO(json.dumps(body).encode()), status=status, preload_content=False)
+        response = HTTPAdapter().build_response(request, raw)
+        self.seconds += time.perf_counter() - started
+        return response
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        self.organization += 1
+        number = self.organization
+        if path == "/v2/client-links":
+            href = f"https://my.mollie.com/dashboard/client-link/cl_{number}"
+            return 201, {"id": f"cl_{number}", "_links": {"clientLink": {"href": href}}}
+        if path == "/oauth2/tokens":
+            scope = "organizations.read onboarding.read onboarding.write"
+            return 200, {"access_token": "access_x", "refresh_token": "refresh_x", "expires_in": 3600, "scope": scope}
+        if path == "/v2/organizations/me":
+            return 200, {"id": f"org_{number}", "name": "Bakkerij Jansen"}
+        return 200, {"status": "needs-data", "canReceivePayments": False, "canReceiveSettlements": False}
+
+
+@contextmanager
+def test_databases() -> Iterator[None]:
+    setup_test_environment()
+    name = connection.creation.create_test_db(verbosity=0)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def statements(function: Callable[[], Any]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        function()
+    return sum(not query["sql"].startswith(NOT_COUNTED) for query in captured.captured_queries)
+
+
+def milliseconds(function: Callable[[], Any], mollie: InstantMollie) -> float:
+    before = mollie.seconds
+    started = time.perf_counter()
+    function()
+    return (time.perf_counter() - started - (mollie.seconds - before)) * 1000
+
+
+def make_rows(count: int) -> None:
+    ClientLink.objects.bulk_create(ClientLink(**MERCHANT) for _ in range(count))
+
+
+def one_walk(mollie: InstantMollie, measure: Callable[[Callable[[], Any]], float]) -> dict[str, float]:
+    """The merchant page, a first press, a second one with a live link, and the callback."""
+    row = ClientLink(**MERCHANT)
+    row.save()
+    browser = Browser()
+    path = row.merchant_path()
+    figures = {"merchant page, GET": measure(lambda: browser.get(path))}
+    browser.post(path)
+    pages: list[Any] = []
+    figures["start with a live link, POST"] = measure(lambda: pages.append(browser.post(path)))
+    callback = f"/onboarding/callback/?code=auth_x&state={state_of(authorization_url(pages[0]))}"
+    figures["callback to connected"] = measure(lambda: browser.get(callback))
+    return figures
+
+
+def main() -> None:
+    logging.disable()
+    mollie = InstantMollie()
+    with test_databases(), mock.patch.object(HTTPAdapter, "send", lambda self, request, **kw: mollie.send(request)):
+        print("SQL statements; BEGIN, COMMIT and SAVEPOINT are not counted.\n")
+        print(f"{'':34}{'limit':>8}{'few rows':>10}{'1,000 rows':>12}")
+        few = one_walk(mollie, statements) | admin_list(10)
+        make_rows(1000)
+        many = one_walk(mollie, statements) | admin_list(1000)
+        limits = {
+            "merchant page, GET": 3,
+            "start with a live link, POST": 6,
+            "callback to connected": 14,
+            "admin list, 100 a page": 8,
+        }
+        for name, limit in limits.items():
+            print(f"{name:34}{limit:8}{few[name]:10.0f}{many[name]:12.0f}")
+
+        print(f"\nOwn time in ms, median of {RUNS}, on {connection.vendor}; Mollie's answers take none.")
+        print("The floor is the test client on a page without a template or a statement (404).\n")
+        browser = Browser()
+        walks = [one_walk(mollie, lambda function: milliseconds(function, mollie)) for _ in range(RUNS)]
+        floor = statistics.median(milliseconds(lambda: browser.get("/nothing"), mollie) for _ in range(RUNS))
+        print(f"{'':34}{'ms':>8}{'ratio':>8}")
+        print(f"{'floor':34}{floor:8.2f}{1:8.1f}")
+        for name in walks[0]:
+            median = statistics.median(walk[name] for walk in walks)
+            print(f"{name:34}{median:8.2f}{median / floor:8.1f}")
+
+
+def admin_list(rows: int) -> dict[str, float]:
+    if ClientLink.objects.count() < rows:
+        make_rows(rows - ClientLink.objects.count())
+    assert Organization.objects.exists()
+    operator = get_user_model().objects.filter(username="operator").first()
+    operator = operator or get_user_model().objects.create_superuser("operator", "o@example.org", "x")
+    client = Client()
+    client.force_login(operator)
+    return {
+        "admin list, 100 a page": statements(lambda: client.get("/admin/mollie_onboarding/clientlink/"))
+    }
+
+
+if __name__ == "__main__":
+    main()
