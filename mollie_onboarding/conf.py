@@ -37,10 +37,13 @@ def _list(value: str | Iterable[str]) -> tuple[str, ...]:
 def _duration(name: str, default: timedelta) -> timedelta:
     """A timedelta; a number or a numeric text counts as seconds."""
     value = _get(name, default)
-    if isinstance(value, int | float):
-        value = timedelta(seconds=value)
-    elif isinstance(value, str):
-        value = parse_duration(value)
+    try:
+        if isinstance(value, int | float):
+            value = timedelta(seconds=value)
+        elif isinstance(value, str):
+            value = parse_duration(value)
+    except (OverflowError, ValueError):
+        value = None
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise ImproperlyConfigured(f"{PREFIX}{name} is not a duration.")
     return value

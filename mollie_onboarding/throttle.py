@@ -19,7 +19,7 @@ IPV6_NETWORK = 64  # bits; one customer of a provider has at least that many add
 
 def parse_limit(limit: str) -> tuple[int, int]:
     """The number and the window in seconds of a limit such as `20/h`. Raises `ImproperlyConfigured`."""
-    match = re.fullmatch(r"(\d+)/([smhd])", limit)
+    match = re.fullmatch(r"(\d+)/([smhd])", str(limit))
     if not match:
         raise ImproperlyConfigured("MOLLIE_ONBOARDING_SIGNUP_LIMIT is not a limit such as 20/h.")
     return int(match[1]), SECONDS[match[2]]
@@ -49,12 +49,16 @@ def client_address(request: HttpRequest) -> str:
     address = str(request.META.get("REMOTE_ADDR", ""))
     proxies = conf.MOLLIE_ONBOARDING_TRUSTED_PROXY_COUNT
     entries = [entry.strip() for entry in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    entries = [entry for entry in entries if entry]
     if 0 < proxies <= len(entries):
-        address = entries[-proxies]
+        # Some proxies write the port as well, which differs with every connection.
+        address = re.sub(r"^(?:\[(.+)\]|([\d.]+))(?::\d+)?$", r"\1\2", entries[-proxies])
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address[:64]
-    if parsed.version == 6:
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:  # how a socket that listens on both shows everybody who came by IPv4
+            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, IPV6_NETWORK), strict=False))
     return str(parsed)

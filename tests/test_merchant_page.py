@@ -38,7 +38,6 @@ def organization():
         ({"status": Status.DECLINED}, "declined", "You said no at Mollie"),
         ({"status": Status.REJECTED}, "error", "must correct them first"),
         ({"status": Status.STARTED, "problem": "organization_taken"}, "error", "belongs to another customer"),
-        ({"status": Status.STARTED, "problem": "other_organization"}, "error", "another Mollie organization"),
         ({"status": Status.STARTED, "problem": "mail_failed"}, "started", "Continue"),
         ({"status": Status.CONNECTED}, "connected", "Mollie is checking your data"),
     ],

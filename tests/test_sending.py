@@ -709,7 +709,7 @@ def test_language_is_the_owners_where_the_site_has_it(sandbox, queued, locale, l
 
 
 def test_mail_has_text_and_html_with_the_address_in_both(sandbox, queued):
-    row = queued()
+    row = queued(owner_locale="en_GB")
 
     services.send_onboarding_link(row.pk)
 
@@ -749,7 +749,9 @@ def test_templates_of_the_platform_win(sandbox, queued, settings, tmp_path):
 
 
 def test_name_with_line_breaks_adds_no_header_and_no_markup(sandbox, queued):
-    row = queued(organization_name="Evil\r\nBcc: everybody@shopwise.example <b>bold</b>")
+    row = queued(
+        organization_name="Evil\r\nBcc: everybody@shopwise.example <b>bold</b>", owner_locale="en_GB"
+    )
 
     services.send_onboarding_link(row.pk)
 

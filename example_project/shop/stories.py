@@ -6,21 +6,15 @@ services of mollie_onboarding; at the end the clock is turned back, which only a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any
-from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 from django.db.models import F, QuerySet
-from django.urls import reverse
 
 from mollie_onboarding import services
 from mollie_onboarding.models import ClientLink, Event, Organization
 from mollie_onboarding.sandbox import service as sandbox
-from mollie_onboarding.sandbox import transport
 from mollie_onboarding.sandbox.models import SandboxClientLink, SandboxOrganization
 from mollie_onboarding.testing import sandbox_mollie
 
@@ -31,7 +25,7 @@ def live(row: ClientLink, story: Story, *, operator: Any, age: timedelta) -> Non
     """Take a new row as far as its story goes, `age` ago."""
     if story == "draft":
         return
-    with sandbox_in_process():
+    with sandbox_mollie():
         _live(row, story, operator)
     _turn_back_the_clock(row, age)
     if story == "lost":
@@ -58,15 +52,6 @@ def _live(row: ClientLink, story: Story, operator: Any) -> None:
             _connect(row, "completed", can_receive_payments=True, can_receive_settlements=True)
         case "cancelled":
             services.cancel_client_link(row, actor=operator)
-
-
-@contextmanager
-def sandbox_in_process() -> Iterator[None]:
-    """Answer calls to the sandbox from here, as its server does not run yet."""
-    mounted_at = reverse("mollie_sandbox:control")
-    send = partial(transport.send, mounted_at=mounted_at)
-    with mock.patch("mollie_onboarding.testing.send", send), sandbox_mollie():
-        yield
 
 
 def _start(row: ClientLink) -> services.StartedAuthorization:

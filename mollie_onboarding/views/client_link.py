@@ -79,10 +79,7 @@ def page_status(row: ClientLink, answered: AuthorizationRequest | None) -> str:
         return "lost" if row.needs_reconnecting else "connected"
     if answered and (answered.is_in_progress(now) or answered.is_interrupted(now)):
         return "finishing"
-    if row.status == Status.REJECTED or row.problem in (
-        Problem.OTHER_ORGANIZATION,
-        Problem.ORGANIZATION_TAKEN,
-    ):
+    if row.status == Status.REJECTED or row.problem == Problem.ORGANIZATION_TAKEN:
         return "error"
     return "ready" if row.status == Status.DRAFT else row.status
 

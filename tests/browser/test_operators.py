@@ -1,0 +1,127 @@
+"""What operators do in the admin, and what their merchants get of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .visitor import address_of
+
+pytestmark = pytest.mark.browser
+
+LIST = "/admin/mollie_onboarding/clientlink/"
+SEEDED = {
+    "Fietsenmakerij De Ketting": "ready",
+    "Weingut Sonnenhang GmbH": "ready",
+    "Fromagerie du Lac": "started",
+    "Chocolaterie Praline": "declined",
+    "Ceramiche Bellini Srl": "error",
+    "Olivar del Sur S.L.": "connected",
+    "Azulejos do Porto Lda": "connected",
+    "Boekhandel Van Houten B.V.": "connected",
+    "Kaffeehaus Morgenrot GmbH": "lost",
+    "Pracownia Bursztynu": "cancelled",
+}
+
+
+def add_merchant(operator, organization: str) -> None:
+    page = operator.page
+    page.goto(f"{LIST}add/")
+    page.get_by_label("Organization name").fill(organization)
+    page.get_by_label("Country").select_option(label="Netherlands")
+    page.get_by_label("Given name").fill("Jan")
+    page.get_by_label("Family name").fill("Jansen")
+    page.get_by_label("E-mail address").fill(address_of(organization))
+    page.get_by_label("Language at Mollie").select_option(value="en_GB")
+    operator.press("Save")
+    page.locator(".messagelist .success").wait_for()
+
+
+def row_of(operator, organization: str):
+    return operator.page.locator("#result_list tbody tr").filter(has_text=organization)
+
+
+def test_invitation_ends_connected(operator, open_browser, server):
+    name = "Bloemist Roos"
+    page = operator.page
+    add_merchant(operator, name)
+    page.goto(LIST)
+    operator.take_picture("1-list")
+    row_of(operator, name).get_by_role("checkbox").check()
+    page.get_by_label("Action:").select_option(label="Send onboarding link")
+    operator.press("Run")
+
+    [affected] = page.locator("#affected li").all_inner_texts()
+    assert name in affected
+    assert address_of(name) in affected
+    operator.check_page()
+    operator.take_picture("2-confirmation")
+    operator.press("Send onboarding link")
+    assert page.locator(".messagelist .success").inner_text() == "1 onboarding link was sent."
+    operator.take_picture("3-sent")
+
+    merchant = open_browser()
+    merchant.open_mail(address_of(name), f"connect {name} with Mollie")
+    merchant.take_picture("4-mail")
+    merchant.page.frame_locator("iframe").get_by_role("link", name="Begin").click()
+    merchant.sees("ready", picture="5-merchant-page")
+    merchant.press("Continue to Mollie")
+    merchant.sees_consent()
+    merchant.press("Allow")
+    merchant.sees("connected")
+    merchant.open_mail(address_of(name), f"{name} is connected with Mollie")
+
+    page.goto(LIST)
+    assert row_of(operator, name).locator(".field-status").inner_text() == "Connected"
+    row_of(operator, name).get_by_role("link", name=name, exact=True).first.click()
+    operator.take_picture("6-row")
+
+
+def test_row_page_sends_and_cancels(operator, open_browser):
+    name = "Bloemist Tulp"
+    page = operator.page
+    add_merchant(operator, name)
+    page.goto(LIST)
+    row_of(operator, name).get_by_role("link", name=name).click()
+    operator.follow("Send onboarding link")
+    operator.press("Send onboarding link")
+    page.locator(".messagelist .success").wait_for()
+    address = page.get_by_label("merchant's link").input_value()
+    merchant = open_browser()
+    merchant.page.goto(address)
+    merchant.sees("ready")
+
+    operator.follow("Cancel")
+    assert name in page.locator("#affected").inner_text()
+    operator.take_picture("1-confirmation")
+    operator.press("Cancel client links")
+    page.locator(".messagelist .success").wait_for()
+    operator.take_picture("2-row")
+    merchant.press("Continue to Mollie")
+    merchant.sees("cancelled")
+
+
+def test_refused_data_are_named_to_the_operator(operator):
+    operator.page.goto(LIST)
+    row_of(operator, "Ceramiche Bellini Srl").get_by_role("link").first.click()
+    assert operator.page.get_by_text("Mollie says: The VAT number is not registered").is_visible()
+    operator.take_picture("1-row")
+
+
+@pytest.mark.parametrize(
+    ("organization", "status"), SEEDED.items(), ids=lambda value: re.sub(r"\W+", "-", value)
+)
+def test_seeded_merchant(operator, open_browser, organization, status):
+    merchant = open_browser()
+    if status == "cancelled":  # the operator has no link to copy then, the merchant has an old mail
+        merchant.open_mail("hello@pracownia-bursztynu.example", "")
+        address = merchant.page.locator(".mail").get_by_role("link").first.get_attribute("href")
+    else:
+        operator.page.goto(LIST)
+        row_of(operator, organization).get_by_role("link").first.click()
+        address = operator.page.get_by_label("merchant's link").input_value()
+
+    merchant.page.goto(address)
+    merchant.sees(status, picture="page")
+    assert merchant.page.get_by_text(organization).count() or status == "cancelled"
