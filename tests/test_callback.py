@@ -468,6 +468,30 @@ def test_connection_is_resumed_when_mollie_was_silent_after_the_exchange(start, 
     assert AuthorizationRequest.objects.get().tokens is None
 
 
+def test_interrupted_return_is_found_behind_a_later_denial(start, sandbox):
+    row, browser, callback = start()
+    _, _, denial = start(row=row, browser=browser, decision="deny")
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    browser.come_back(denial)
+    assert page_status(browser.get(row.merchant_path())) == "finishing"
+    browser.press(row)
+    row.refresh_from_db()
+    assert row.status == Status.CONNECTED
+
+
+def test_interrupted_reconnection_is_resumed_by_the_button(start, connected, sandbox):
+    organization_id = connected.organization.organization_id
+    row, browser, callback = reconnect(start, connected, organization_id=organization_id)
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    assert page_status(browser.get(row.merchant_path())) == "finishing"
+    exchanges = len(sandbox.calls("exchange"))
+    browser.press(row)
+    assert page_status(browser.get(row.merchant_path())) == "connected"
+    assert len(sandbox.calls("exchange")) == exchanges
+
+
 def test_connection_is_resumed_by_a_second_arrival(start, sandbox):
     row, browser, callback = start()
     sandbox.add_fault("organization", "drop_before")

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from mollie_onboarding import services
 from mollie_onboarding.links import sign_link
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.state import cookie_name
-from tests.conftest import Browser, authorization_url, page_status, state_of
+from tests.conftest import MERCHANT, Browser, authorization_url, page_status, state_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
@@ -74,9 +75,9 @@ def test_connected_is_not_shown_as_done(browser, make_client_link, organization,
     assert "cannot pay out" in text
 
 
-@pytest.mark.parametrize("connection", ["lost", "disconnected"])
-def test_lost_connection_offers_to_connect_again(browser, make_client_link, organization, connection):
-    Organization.objects.update(connection_status=connection)
+@pytest.mark.parametrize("status", ["lost", "disconnected"])
+def test_lost_connection_offers_to_connect_again(browser, make_client_link, organization, status):
+    Organization.objects.update(connection_status=status)
     row = make_client_link(organization=organization, status=Status.CONNECTED)
     response = browser.get(row.merchant_path())
     assert page_status(response) == "lost"
@@ -436,3 +437,13 @@ def test_pages_work_without_sessions_and_users(sandbox, make_client_link, settin
     row = make_client_link()
     assert browser.come_back(sandbox.visit(authorization_url(browser.press(row)))).status_code == 200
     assert "Log in" in browser.get(make_client_link(user=operator).merchant_path()).content.decode()
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
+def test_the_whole_way_works_with_atomic_requests(sandbox, browser, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    response = browser.submit("/onboarding/signup/", **MERCHANT)
+    browser.come_back(sandbox.visit(authorization_url(response)))
+    row = ClientLink.objects.get()
+    assert page_status(browser.get(row.merchant_path())) == "connected"
+    assert len(mail.outbox) == 1

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 Problem = ClientLink.Problem
 
+RETURNS_READ = 5  # of one merchant; more than anybody has tabs open
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @merchant_view
@@ -68,17 +70,29 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def find_answered_request(row: ClientLink) -> AuthorizationRequest | None:
-    """The merchant's last return from Mollie."""
-    return row.authorization_requests.filter(answered_at__isnull=False).order_by("-answered_at").first()
+    """The merchant's return from Mollie that decides what is next: one that is not finished, else the last one.
+
+    With several tabs a later return may have been answered while an earlier one waits to be finished.
+    """
+    answered = row.authorization_requests.filter(answered_at__isnull=False).order_by("-answered_at")[
+        :RETURNS_READ
+    ]
+    now = timezone.now()
+    unfinished = [
+        request for request in answered if request.is_in_progress(now) or request.is_interrupted(now)
+    ]
+    return next(iter([*unfinished, *answered]), None)
 
 
 def page_status(row: ClientLink, answered: AuthorizationRequest | None) -> str:
     """The word for machines in `<main data-status>`."""
     now = timezone.now()
-    if row.is_connected:
-        return "lost" if row.needs_reconnecting else "connected"
+    if row.is_connected and not row.needs_reconnecting:
+        return "connected"
     if answered and (answered.is_in_progress(now) or answered.is_interrupted(now)):
         return "finishing"
+    if row.is_connected:
+        return "lost"
     if row.status == Status.REJECTED or row.problem == Problem.ORGANIZATION_TAKEN:
         return "error"
     return "ready" if row.status == Status.DRAFT else row.status
@@ -125,7 +139,7 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
         return show_merchant_page(request, row, status=403)
     answered = find_answered_request(row)
     now = timezone.now()
-    if answered and answered.is_interrupted(now) and not row.is_connected:
+    if answered and answered.is_interrupted(now):
         services.resume_authorization(answered)
         return see_other(row.merchant_path())
     if answered and answered.is_in_progress(now):
