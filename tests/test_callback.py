@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
 
@@ -984,7 +984,7 @@ def test_lessons_3_ten_copies_of_one_callback_make_one_exchange(start, sandbox):
             barrier.wait()
             statuses.append(copy.get(path).status_code)
         finally:
-            connection.close()
+            connections.close_all()
 
     threads = [threading.Thread(target=arrive) for _ in range(10)]
     for thread in threads:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from mollie_onboarding import services
@@ -381,7 +381,7 @@ def test_ten_threads_make_one_client_link(sandbox, make_client_link, monkeypatch
             barrier.wait()
             urls.append(services.create_client_link(ClientLink.objects.get(pk=row.pk)).url)
         finally:
-            connection.close()
+            connections.close_all()
 
     threads = [threading.Thread(target=press) for _ in range(10)]
     for thread in threads:

@@ -38,7 +38,7 @@ def test_walk_from_sign_up_to_connected(sandbox, browser):
     assert AuthorizationRequest.objects.get().tokens is None
     assert [event.kind for event in Event.objects.order_by("pk")] == ["ready", "started", "connected"]
     assert [message.subject for message in mail.outbox] == [
-        "Shopwise: Bakkerij Jansen is connected with Mollie"
+        "Shopwise: Bakkerij Jansen is aan Mollie gekoppeld"
     ]
 
 
