@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
+from django.db import connections
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from . import services
-from .forms import country_choices, locale_choices
+from .forms import LegalEntityInput, country_choices, locale_choices
 from .models import ATTENTION_AFTER, BODY_COLUMNS, ClientLink, Event, Organization, Status
 from .mollie_api import column_of
 
@@ -73,6 +74,11 @@ def _asked_at(request: HttpRequest) -> datetime:
     return asked_at if asked_at and timezone.is_aware(asked_at) else timezone.now()
 
 
+def _day(at: datetime) -> str:
+    """The day in the operator's time zone, with hyphens that do not break in a narrow column."""
+    return timezone.localtime(at).strftime("%Y\u2011%m\u2011%d")
+
+
 class ClientLinkForm(ClientLinkModelForm):
     """The body of the request, with Mollie's last refusal at the field that it is about."""
 
@@ -80,6 +86,8 @@ class ClientLinkForm(ClientLinkModelForm):
         super().__init__(*args, **kwargs)
         self._replace_by_choices("country", country_choices)
         self._replace_by_choices("owner_locale", locale_choices)
+        if "legal_entity" in self.fields:
+            self.fields["legal_entity"].widget = LegalEntityInput(attrs={"class": "vTextField"})
         if self.instance.error_status and (column := column_of(self.instance.error_field)) in self.fields:
             self.fields[column].help_text = format_html(
                 '<strong class="errornote">{}</strong>', _("Mollie says: %s") % self.instance.error_detail
@@ -129,7 +137,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
         "attention",
         "country",
         "expiry",
-        "last_sent_at",
+        "last_sent",
         "organization",
     )
     list_filter = (AttentionFilter, "status", ExpiredFilter, "delivery_status", "problem", "country")
@@ -188,6 +196,14 @@ class ClientLinkAdmin(ClientLinkAdminBase):
         )
         return [state, *fieldsets, (_("History"), {"fields": ("history",)})]
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        # MariaDB and MySQL cannot tell the days apart before their time zone tables are filled (mysql_tzinfo_to_sql):
+        # the list would be an error page.
+        if not connections[changelist.queryset.db].features.has_zoneinfo_database:
+            changelist.date_hierarchy = None
+        return changelist
+
     def get_actions(self, request: HttpRequest) -> Any:
         actions = super().get_actions(request)
         # Rows are cancelled, so that their history stays; a single one that never connected may be deleted.
@@ -230,6 +246,8 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             reasons.append(_("Correct the data"))
         if obj.identity_check == ClientLink.IdentityCheck.DIFFERS:
             reasons.append(_("Check identity"))
+        if obj.organization and obj.organization.connection_status == Organization.ConnectionStatus.LOST:
+            reasons.append(_("The connection is lost"))
         if obj.send_requested_at and obj.send_requested_at <= timezone.now() - ATTENTION_AFTER:
             reasons.append(_("The mail is waiting in the queue"))
         return ", ".join(map(str, reasons)) or EMPTY
@@ -238,8 +256,12 @@ class ClientLinkAdmin(ClientLinkAdminBase):
     def expiry(self, obj: ClientLink) -> str | SafeString:
         if obj.expires_at is None or obj.is_connected:
             return EMPTY
-        day = timezone.localtime(obj.expires_at).strftime("%Y-%m-%d")
+        day = _day(obj.expires_at)
         return format_html("<s>{}</s> {}", day, _("expired")) if obj.is_expired else day
+
+    @admin.display(description=_("last sent"), ordering="last_sent_at")
+    def last_sent(self, obj: ClientLink) -> str | SafeString:
+        return _day(obj.last_sent_at) if obj.last_sent_at else EMPTY
 
     @admin.display(description=_("mail"))
     def delivery(self, obj: ClientLink) -> str:
@@ -265,7 +287,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
         if obj.is_cancelled:
             return EMPTY
         return format_html(
-            '<input class="vLargeTextField" type="text" readonly value="{}" aria-label="{}"><p class="help">{}</p>',
+            '<input class="vLargeTextField" type="text" readonly value="{}" aria-label="{}"><div class="help">{}</div>',
             obj.merchant_url(),
             _("merchant's link"),
             _("Whoever has it can connect an organization in this merchant's name."),
@@ -288,7 +310,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
                 f"({', '.join(f'{key}: {value}' for key, value in event.data.items())})"
                 if event.data
                 else "",
-                event.actor or "",
+                _("by %s") % event.actor if event.actor else "",
             )
             for event in events
         )
@@ -346,7 +368,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             text = ngettext("%d merchant was skipped.", "%d merchants were skipped.", skipped) % skipped
             messages.warning(request, text)
 
-    @admin.action(description=_("Cancel"), permissions=["cancel"])
+    @admin.action(description=_("Cancel client links"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[ClientLink]) -> HttpResponse | None:
         rows = self._chosen(request, queryset)
         if request.POST.get("post") != "yes":
@@ -373,6 +395,9 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             "media": self.media,
             "action": action,
             "is_sending": is_sending,
+            "back_url": self._address_of(rows[0].pk)
+            if len(rows) == 1
+            else reverse("admin:mollie_onboarding_clientlink_changelist"),
             # A form may have 1,000 fields only (DATA_UPLOAD_MAX_NUMBER_FIELDS), a selection across pages more rows.
             "is_across": request.POST.get("select_across") == "1",
             "asked_at": timezone.now().isoformat(),
@@ -415,9 +440,10 @@ class ClientLinkAdmin(ClientLinkAdminBase):
         response: HttpResponse | None = getattr(self, action)(
             request, ClientLink.objects.filter(pk=object_id)
         )
-        return response or HttpResponseRedirect(
-            reverse("admin:mollie_onboarding_clientlink_change", args=[object_id])
-        )
+        return response or HttpResponseRedirect(self._address_of(object_id))
+
+    def _address_of(self, pk: Any) -> str:
+        return reverse("admin:mollie_onboarding_clientlink_change", args=[pk])
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils import translation
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_countries import countries
 
@@ -80,6 +82,20 @@ def default_locale() -> str:
     ours = [locale for locale in LOCALES if language and locale.startswith(language)]
     usual = f"{language}_{language.upper()}"
     return usual if usual in ours else next(iter(ours), "")
+
+
+class LegalEntityInput(forms.TextInput):
+    """A text field that suggests the known codes with their names; any other code may be typed."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        list_id = f"{name}_suggestions"
+        options = format_html_join(
+            "",
+            '<option value="{}">{}</option>',
+            [item for entities in LEGAL_ENTITIES.values() for item in entities.items()],
+        )
+        field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
+        return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
 
 
 class DayInput(forms.DateInput):

@@ -139,6 +139,7 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
             | ~Q(problem="")
             | Q(identity_check=ClientLink.IdentityCheck.DIFFERS)
             | Q(send_requested_at__lte=now - ATTENTION_AFTER)
+            | Q(status=Status.CONNECTED, organization__connection_status=Organization.ConnectionStatus.LOST)
         )
 
 

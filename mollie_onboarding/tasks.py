@@ -9,9 +9,12 @@ import django
 
 from . import services
 
-if TYPE_CHECKING or django.VERSION >= (6, 0):
+if TYPE_CHECKING or django.VERSION >= (
+    6,
+    0,
+):  # pragma: no cover (one of the two runs, by the version of Django)
     from django.tasks import task
-else:
+else:  # pragma: no cover
     from django_tasks import task
 
 

@@ -1,6 +1,6 @@
 """A process of the platform that is killed at a given place, with no chance to clean up.
 
-    python -m tests.killed_process <module> <attribute> <before|after> <callback|create> <argument> [<cookie>]
+python -m tests.killed_process <module> <attribute> <before|after> <callback|create> <argument> [<cookie>]
 """
 
 from __future__ import annotations

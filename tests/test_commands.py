@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from mollie_onboarding import services, signals
+from mollie_onboarding import signals
+from mollie_onboarding.exceptions import DecryptionError
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from tests.conftest import authorization_url, page_status
 
@@ -199,6 +201,19 @@ def test_sync_sends_signals_that_a_dead_process_left(make_client_link):
         signals.merchant_declined.disconnect(hear)
 
     assert heard == [event]
+
+
+def test_sync_sends_signals_also_where_the_key_of_a_connection_is_gone(interrupted, settings):
+    with time_machine.travel(timezone.now() - timedelta(hours=1)):
+        event = Event.objects.record("declined", client_link_id=interrupted.pk, needs_signal=True)
+    settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+    with pytest.raises(DecryptionError):
+        run("sync_onboarding_status")
+
+    event.refresh_from_db()
+    assert event.announced_at is not None
+    assert AuthorizationRequest.objects.filter(tokens__isnull=False).exists()
 
 
 @pytest.mark.parametrize("command", ["send_onboarding_links", "sync_onboarding_status"])

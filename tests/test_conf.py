@@ -85,11 +85,9 @@ def test_required_setting_is_read_when_it_is_used(name):
 @pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "SCOPES", "LINK_HOSTS"])
 @pytest.mark.parametrize(
     "value",
-    [["a", "b"], ("a", "b"), "a,b", "a b", " a , b ,", "a\nb", ["a", " b ", ""], iter(["a", "b"])],
+    [["a", "b"], ("a", "b"), "a,b", "a b", " a , b ,", "a\nb", ["a", " b ", ""]],
 )
 def test_list(name, value):
-    if not isinstance(value, str | list | tuple):
-        value = (item for item in ("a", "b"))
     with override_settings(**{f"MOLLIE_ONBOARDING_{name}": value}):
         assert read(name) == ("a", "b")
 

@@ -87,7 +87,11 @@ def test_process_killed_between_exchange_and_connection_ends_connected_after_one
 
 @pytest.mark.parametrize(
     ("attribute", "moment"),
-    [("MollieAPI.exchange_code", "before"), ("MollieAPI.exchange_code", "after"), ("_commit_tokens", "before")],
+    [
+        ("MollieAPI.exchange_code", "before"),
+        ("MollieAPI.exchange_code", "after"),
+        ("_commit_tokens", "before"),
+    ],
 )
 def test_process_killed_around_the_exchange_lets_the_merchant_start_again(
     sandbox, browser, consented, attribute, moment

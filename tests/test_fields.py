@@ -109,7 +109,9 @@ def test_keys_missing(settings, keys):
         encrypt(TOKEN)
 
 
-@pytest.mark.parametrize("use", [lambda: encrypt(TOKEN), lambda: decrypt("fernet1$x")], ids=["encrypt", "decrypt"])
+@pytest.mark.parametrize(
+    "use", [lambda: encrypt(TOKEN), lambda: decrypt("fernet1$x")], ids=["encrypt", "decrypt"]
+)
 @pytest.mark.parametrize("bad_key", [BAD_KEY, BAD_KEY + "€", "c2hvcnQgY2FuYXJ5"])
 def test_key_malformed_is_not_shown(settings, bad_key, use):
     settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = [KEY, bad_key]
@@ -136,7 +138,7 @@ def test_secret_reveals_only_when_asked(caplog):
     secret = Secret(TOKEN)
 
     logging.getLogger("test").warning("%s %r %s", secret, secret, [secret])
-    shown = f"{secret} {secret!r} {secret!s} {format(secret)} {{}} {[secret]} {(secret,)}" + "{}".format(secret)
+    shown = f"{secret} {secret!r} {secret!s} {format(secret)} {[secret]} {(secret,)}"
 
     assert secret.reveal() == TOKEN
     assert TOKEN not in shown + caplog.text
@@ -341,7 +343,9 @@ def test_model_is_not_pickled_with_a_secret(organization):
 # Text that is compared exactly
 
 
-@pytest.mark.parametrize(("vendor", "collation"), [("mysql", "utf8mb4_bin"), ("postgresql", None), ("sqlite", None)])
+@pytest.mark.parametrize(
+    ("vendor", "collation"), [("mysql", "utf8mb4_bin"), ("postgresql", None), ("sqlite", None)]
+)
 def test_exact_column_collation(monkeypatch, vendor, collation):
     # Only MariaDB and MySQL compare without regard to case of their own accord.
     monkeypatch.setattr(connection, "vendor", vendor)

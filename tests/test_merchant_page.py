@@ -57,7 +57,7 @@ def test_page_says_what_is_true(browser, make_client_link, organization, columns
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("needs-data", "Mollie needs more data of you"),
+        ("needs-data", "Mollie needs more data from you"),
         ("in-review", "Mollie is checking your data"),
         ("completed", "Everything is done"),
         ("", "dashboard shows what is next"),

@@ -60,7 +60,11 @@ BASIC = "Basic " + base64.b64encode(f"app_test:{CLIENT_SECRET}".encode()).decode
 KEY = "0f8fad5b-d9cb-469f-a165-70867728950e"
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 HREF = "https://my.mollie.com/dashboard/client-link/cl_1"
-CREATED = {"resource": "client-link", "id": "cl_1", "_links": {"clientLink": {"href": HREF, "type": "text/html"}}}
+CREATED = {
+    "resource": "client-link",
+    "id": "cl_1",
+    "_links": {"clientLink": {"href": HREF, "type": "text/html"}},
+}
 GRANTED = {
     "access_token": ACCESS_TOKEN,
     "refresh_token": REFRESH_TOKEN,
@@ -353,7 +357,9 @@ def test_create_client_link_with_unusable_answer(mollie, answer):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 415, 422])
 def test_status_refusal(mollie, status):
     detail = "The 'owner' field is missing"
-    mollie.answers(status, {"status": status, "title": "No", "detail": detail, "field": "owner.email", "_links": {}})
+    mollie.answers(
+        status, {"status": status, "title": "No", "detail": detail, "field": "owner.email", "_links": {}}
+    )
 
     with pytest.raises(MollieResponseError) as caught:
         create()
@@ -441,7 +447,18 @@ def test_html_refusal_decides_nothing(mollie, status):
         b'{"a":' * 200_000,
         b'{"expires_in": ' + b"9" * 5000 + b"}",
     ],
-    ids=["html", "empty", "list", "text", "null", "not utf-8", "cut", "deep list", "deep object", "long number"],
+    ids=[
+        "html",
+        "empty",
+        "list",
+        "text",
+        "null",
+        "not utf-8",
+        "cut",
+        "deep list",
+        "deep object",
+        "long number",
+    ],
 )
 def test_answer_is_no_json_object(mollie, body):
     mollie.answers(200, body)
@@ -769,14 +786,21 @@ def test_idempotency_key_reused(mollie, status, detail, kind):
 
 
 def test_error_in_the_shape_of_oauth(mollie):
-    mollie.answers(400, {"error": "invalid_request", "error_description": "Missing grant type", "detail": "other"})
+    mollie.answers(
+        400, {"error": "invalid_request", "error_description": "Missing grant type", "detail": "other"}
+    )
 
     with pytest.raises(MollieResponseError) as caught:
         MollieAPI().exchange_code(CODE)
 
     error = caught.value
     assert type(error) is MollieResponseError
-    assert (error.status, error.error, error.detail, error.field) == (400, "invalid_request", "Missing grant type", "")
+    assert (error.status, error.error, error.detail, error.field) == (
+        400,
+        "invalid_request",
+        "Missing grant type",
+        "",
+    )
     assert str(error) == "Mollie answered 400 invalid_request."
 
 
@@ -1051,7 +1075,9 @@ def test_refresh_token_missing(mollie, given):
     assert MollieAPI().refresh(REFRESH_TOKEN, idempotency_key=KEY).refresh_token == ""
 
 
-@pytest.mark.parametrize("answer", [{}, {"access_token": ""}, {"access_token": None}, {"access_token": ["a"]}])
+@pytest.mark.parametrize(
+    "answer", [{}, {"access_token": ""}, {"access_token": None}, {"access_token": ["a"]}]
+)
 def test_access_token_missing(mollie, answer):
     mollie.answers(200, {"refresh_token": REFRESH_TOKEN, **answer})
 
@@ -1085,12 +1111,18 @@ def test_get_current_organization(mollie):
 
     organization = MollieAPI().get_current_organization(ACCESS_TOKEN)
 
-    assert organization == OrganizationInfo("org_12345678", "Bakkerij Jansen", "NL", "30204462", "NL815839091B01")
+    assert organization == OrganizationInfo(
+        "org_12345678", "Bakkerij Jansen", "NL", "30204462", "NL815839091B01"
+    )
     assert "30204462" not in repr(organization)
-    assert [(request.method, request.path) for request in mollie.requests] == [("GET", "/v2/organizations/me")]
+    assert [(request.method, request.path) for request in mollie.requests] == [
+        ("GET", "/v2/organizations/me")
+    ]
 
 
-@pytest.mark.parametrize("answer", [{}, {"name": None, "address": None, "registrationNumber": True, "vatNumber": []}])
+@pytest.mark.parametrize(
+    "answer", [{}, {"name": None, "address": None, "registrationNumber": True, "vatNumber": []}]
+)
 def test_get_current_organization_with_an_id_only(mollie, answer):
     mollie.answers(200, {"id": "org_1", **answer})
 
@@ -1156,7 +1188,10 @@ def test_get_onboarding_status_with_doubtful_booleans(mollie, value):
     ("value", "moment"),
     [
         ("2026-09-30T10:00:00Z", datetime(2026, 9, 30, 10, tzinfo=UTC)),
-        ("2026-09-30 10:00:00.5", datetime(2026, 9, 30, 8, 0, 0, 500_000, tzinfo=UTC)),  # ours, without a zone
+        (
+            "2026-09-30 10:00:00.5",
+            datetime(2026, 9, 30, 8, 0, 0, 500_000, tzinfo=UTC),
+        ),  # ours, without a zone
         ("2026-09-30", datetime(2026, 9, 29, 22, tzinfo=UTC)),
         ("2026-13-45T10:00:00Z", None),
         ("yesterday", None),
@@ -1197,7 +1232,9 @@ def test_get_onboarding_status_dashboard(mollie, settings, href, debug, is_kept)
 
 FAULTS = {
     "400": lambda mollie: mollie.answers(400, {"error": "invalid_request", "error_description": CANARY}),
-    "401": lambda mollie: mollie.answers(401, {"title": CANARY, "detail": f"Token {ACCESS_TOKEN}", "field": CANARY}),
+    "401": lambda mollie: mollie.answers(
+        401, {"title": CANARY, "detail": f"Token {ACCESS_TOKEN}", "field": CANARY}
+    ),
     "422": lambda mollie: mollie.answers(422, {"detail": f"{CANARY} is taken", "field": "owner.email"}),
     "429": lambda mollie: mollie.answers(429, {"detail": CANARY}, Retry_After="60"),
     "501": lambda mollie: mollie.answers(501, CANARY.encode()),
@@ -1273,7 +1310,13 @@ def test_secrets_are_not_in_the_log_of_success(mollie, caplog):
     mollie.answers(201, CREATED).answers(200, GRANTED).answers(204)
     mollie.answers(200, {**ORGANIZATION, "name": CANARY}).answers(200, ONBOARDING)
 
-    for name in ("create_client_link", "exchange_code", "revoke", "get_current_organization", "get_onboarding_status"):
+    for name in (
+        "create_client_link",
+        "exchange_code",
+        "revoke",
+        "get_current_organization",
+        "get_onboarding_status",
+    ):
         CALLS[name]()
 
     assert "Mollie: POST /v2/client-links answered 201" in caplog.text

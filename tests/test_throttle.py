@@ -28,9 +28,13 @@ def test_parse_limit(limit, parsed):
     assert parse_limit(limit) == parsed
 
 
-@pytest.mark.parametrize("limit", ["", "20", "/h", "20/w", "20/H", "-1/h", "1.5/h", " 20/h", "20/h\n", "20/hour", 30, None])
+@pytest.mark.parametrize(
+    "limit", ["", "20", "/h", "20/w", "20/H", "-1/h", "1.5/h", " 20/h", "20/h\n", "20/hour", 30, None]
+)
 def test_parse_limit_malformed(limit):
-    with pytest.raises(ImproperlyConfigured, match="MOLLIE_ONBOARDING_SIGNUP_LIMIT is not a limit such as 20/h"):
+    with pytest.raises(
+        ImproperlyConfigured, match="MOLLIE_ONBOARDING_SIGNUP_LIMIT is not a limit such as 20/h"
+    ):
         parse_limit(limit)
 
 
@@ -173,9 +177,14 @@ def test_address_spoofed_does_not_reset_the_limit(settings, proxies):
     with time_machine.travel(QUARTER_PAST, tick=False):
         waits = [
             seconds_to_wait(address("10.0.0.1", ", ".join([*spoofed, *written_by_proxies])), "1/h")
-            for spoofed in ([], ["6.6.6.1"], ["6.6.6.2", "6.6.6.3"], ["203.0.113.9"], ["::1"], ["unknown", "_"])
+            for spoofed in (
+                [],
+                ["6.6.6.1"],
+                ["6.6.6.2", "6.6.6.3"],
+                ["203.0.113.9"],
+                ["::1"],
+                ["unknown", "_"],
+            )
         ]
 
     assert waits == [0, *[2700] * 5]
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from mollie_onboarding.models import NO_CLIENT_LINK, AuthorizationRequest, ClientLink, Status
 
@@ -23,7 +23,11 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
             link_generation=F("link_generation") + 1,
             send_requested_at=None,
             sending_until=None,
-            delivery_status="",
+            # What was mailed was mailed; only what waits is taken out of the queue.
+            delivery_status=Case(
+                When(delivery_status=ClientLink.DeliveryStatus.QUEUED, then=Value("")),
+                default=F("delivery_status"),
+            ),
             problem="",
             **NO_CLIENT_LINK,
         )

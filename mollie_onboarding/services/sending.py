@@ -27,7 +27,7 @@ from mollie_onboarding.exceptions import (
     MollieConnectionError,
     MollieResponseError,
 )
-from mollie_onboarding.models import ClientLink, Event, Status
+from mollie_onboarding.models import ClientLink, Event
 
 from .announcing import announce
 from .creation import create_client_link
@@ -137,12 +137,12 @@ def send_onboarding_link(client_link_id: uuid.UUID) -> bool | None:
 
 def _mail_onboarding_link(client_link: ClientLink, claim: datetime | None) -> bool | None:
     now = timezone.now()
-    client_link.sending_until = claim
     client_link.link_expires_at = now + conf.MOLLIE_ONBOARDING_LINK_LIFETIME  # the mail names the day
-    # The generation: an address that was corrected meanwhile gets a mail of its own once the claim is over.
+    # The generation: a row that is cancelled meanwhile gets no mail, and an address that is corrected meanwhile gets one
+    # of its own, once the claim is over.
     ours = ClientLink.objects.filter(
         pk=client_link.pk, sending_until=claim, link_generation=client_link.link_generation
-    ).exclude(status=Status.CANCELLED)
+    )
     # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line.
     if not ours.update(link_expires_at=client_link.link_expires_at):
         return None

@@ -65,7 +65,11 @@ def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Htt
 
 def show(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The page `mollie_onboarding/<name>.html`."""
-    context = {"platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME, **context}
+    context = {
+        "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
+        "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+        **context,
+    }
     return render(request, f"mollie_onboarding/{name}.html", context, status=status)
 
 

@@ -7,6 +7,7 @@ would refuse that. This is also why the browser lives for one module at a time a
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -31,11 +32,26 @@ CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 FOREIGN = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
 START_TIMEOUT = 30  # seconds
-OUTPUT = pytest.StashKey[str]()
+
+
+def _do_without(reason: str) -> None:
+    """Skip on a machine without a browser; on CI a missing browser is a failure."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def _tools() -> None:
+    """Asked for before the server is started, so that nobody waits for it in vain."""
+    if importlib.util.find_spec("playwright") is None:
+        _do_without("playwright is not installed")
+    if not CHROMIUM.exists():
+        _do_without(f"{CHROMIUM} is not installed")
+
+
+@pytest.fixture(scope="session")
+def server(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The example project as `make demo` runs it, migrated and seeded, on a free port."""
     directory = tmp_path_factory.mktemp("example")
     with socket.socket() as free:
@@ -49,15 +65,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "NO_PROXY": "127.0.0.1,localhost",
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "default",
     }
     manage = [sys.executable, "example_project/manage.py"]
-    for command in ("migrate", "seed_demo"):
-        done = subprocess.run(
-            [*manage, command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    # Seeded first: the seed lives its stories only where the sandbox is on the site's own host.
+    done = subprocess.run(
+        [*manage, "seed_demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The seed also migrates. Only where the sandbox is on the site's own host does it live its stories.
     environment["MOLLIE_ONBOARDING_API_URL"] = server.mollie
     environment["MOLLIE_ONBOARDING_AUTHORIZE_URL"] = f"{server.mollie}/oauth2/authorize"
     with server.output.open("w") as output:
@@ -73,7 +87,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield server
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def _wait_until_it_answers(server: Server, process: subprocess.Popen[Any]) -> None:
@@ -87,21 +105,10 @@ def _wait_until_it_answers(server: Server, process: subprocess.Popen[Any]) -> No
     pytest.fail(f"The example project does not answer:\n{server.output.read_text()}")
 
 
-def _do_without(reason: str) -> None:
-    """Skip on a machine without a browser; on CI a missing browser is a failure."""
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _do_without("playwright is not installed")
-    if not CHROMIUM.exists():
-        _do_without(f"{CHROMIUM} is not installed")
+def chromium(_tools: None) -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
         yield browser
@@ -125,7 +132,6 @@ def open_browser(
     for visitor in visitors:
         visitor.context.close()
     said = server.said()[said_before:]
-    request.node.stash[OUTPUT] = said
     complaints = [complaint for visitor in visitors for complaint in visitor.complaints]
     assert not complaints
     assert "Traceback" not in said, said
@@ -136,11 +142,20 @@ def merchant(open_browser: Callable[..., Visitor]) -> Visitor:
     return open_browser()
 
 
-@pytest.fixture
-def operator(open_browser: Callable[..., Visitor]) -> Visitor:
-    visitor = open_browser(desktop=True)
+@pytest.fixture(scope="module")
+def operator_cookies(server: Server, chromium: Browser) -> Any:
+    """Of an operator who is logged in."""
+    visitor = Visitor(chromium, server, name="operator", desktop=True)
     visitor.log_in("/admin/", "operator")
-    return visitor
+    visitor.page.locator("#user-tools").wait_for()
+    cookies = visitor.context.storage_state()
+    visitor.context.close()
+    return cookies
+
+
+@pytest.fixture
+def operator(open_browser: Callable[..., Visitor], operator_cookies: Any) -> Visitor:
+    return open_browser(desktop=True, storage_state=operator_cookies)
 
 
 @pytest.hookimpl(wrapper=True)

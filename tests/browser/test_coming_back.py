@@ -97,11 +97,11 @@ def test_merchant_page_finishes_by_itself(merchant, server):
     callback = catch_callback(merchant)
     control = merchant.open_tab()
     control.goto(f"{server.url}/sandbox/")
-    control.get_by_label("Operation").select_option("tokens")
-    control.get_by_label("Fault", exact=True).select_option("slow")
-    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 3}))
+    control.locator("select[name=operation]").select_option("tokens")
+    control.locator("select[name=kind]").select_option("slow")
+    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 4}))
     merchant.press("Add", page=control)
-    control.get_by_text("until cleared").first.wait_for()
+    control.get_by_text("None: everything works.").wait_for(state="detached")
 
     waiting = merchant.open_tab()
     with waiting.expect_request(callback):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.utils import translation
 
@@ -107,10 +109,43 @@ def test_existing_account_connects_without_the_client_link(merchant):
 
     merchant.sees_consent()
     assert "/oauth2/authorize?" in merchant.page.url
+    merchant.page.get_by_label("Sign up a new organization").check()
     merchant.page.get_by_label("Name of a new organization").fill("Bakkerij Bestaat B.V.")
     merchant.press("Allow")
     merchant.sees("connected")
     assert merchant.page.get_by_text("Bakkerij Bestaat B.V.").is_visible()
+
+
+def test_organization_of_another_merchant_is_refused(merchant):
+    merchant.sign_up("Bakkerij Gast")
+    merchant.page.get_by_label("Log in to Boekhandel Van Houten").check()
+    merchant.press("Allow")
+
+    merchant.sees("error", picture="1-error")
+    merchant.press("Start again")
+    merchant.sees_consent()
+    merchant.press("Allow")
+    merchant.sees("connected")
+
+
+def test_page_in_between_works_by_its_button_too(merchant):
+    """In a browser that ignores the refresh, as some in-app browsers and extensions make it do."""
+
+    def take_refresh_out(route):
+        response = route.fetch(max_redirects=0)
+        body, found = re.subn(r'<meta http-equiv="refresh"[^>]*>', "", response.text())
+        assert found <= 1
+        route.fulfill(response=response, body=body)
+
+    merchant.page.route(lambda url: url.endswith(SIGN_UP), take_refresh_out)
+    merchant.page.goto(SIGN_UP)
+    merchant.fill_in_sign_up("Bakkerij Stil")
+    merchant.press("Continue to Mollie")
+    merchant.sees("started", picture="1-leaving")
+    merchant.follow("Continue to Mollie")
+    merchant.sees_consent()
+    merchant.press("Allow")
+    merchant.sees("connected")
 
 
 def test_form_action_policy_lets_the_merchant_through(merchant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
-TIMEOUT = 10_000  # milliseconds
+SHOWN = (("phone", "light"), ("desktop", "dark"))
+TIMEOUT = 20_000  # milliseconds
 
 SIGN_UP = "/onboarding/signup/"
 
@@ -26,7 +28,7 @@ class Visitor:
         self, browser: Browser, server: Server, *, name: str, desktop: bool = False, **options: Any
     ) -> None:
         self.server = server
-        self.name = name
+        self.name = re.sub(r"\W+", "-", name)  # of a file
         self.viewport = DESKTOP if desktop else PHONE
         options = {"locale": "en-GB", "is_mobile": not desktop, "has_touch": not desktop, **options}
         self.context = browser.new_context(base_url=server.url, viewport=self.viewport, **options)
@@ -67,17 +69,19 @@ class Visitor:
         assert page.locator("h1").count() == 1
         assert page.locator("h1").inner_text().strip()
         assert re.fullmatch(r"[a-z]{2}(-[a-z]+)?", page.locator("html").get_attribute("lang") or "")
-        assert re.search(r"\w.* \W ", page.title() + " | "), page.title()
+        assert re.match(r"\w", page.title()), f"{page.url} has no title of its own: {page.title()!r}"
         width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert width[0] <= width[1], f"{page.url} scrolls sideways: {width}"
 
     def take_picture(self, name: str, page: Page | None = None) -> None:
-        """On a phone and a desktop, light and dark."""
+        """On a phone in the light and a desktop in the dark; with BROWSER_PICTURES=all also the other way round."""
         page = page or self.page
         ARTIFACTS.mkdir(exist_ok=True)
         for size, viewport in (("phone", PHONE), ("desktop", DESKTOP)):
             page.set_viewport_size(viewport)  # type: ignore[arg-type]
             for scheme in ("light", "dark"):
+                if (size, scheme) not in SHOWN and os.environ.get("BROWSER_PICTURES") != "all":
+                    continue
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 path = ARTIFACTS / f"{self.name}-{name}-{size}-{scheme}.png"
                 page.screenshot(path=path, full_page=True, animations="disabled")
@@ -132,7 +136,7 @@ class Visitor:
         self.page.goto(f"{self.server.url}/sandbox/mails/")
         row = self.page.get_by_role("listitem").filter(has_text=recipient).filter(has_text=subject)
         row.first.get_by_role("link").click()
-        self.page.get_by_role("heading", name=subject).wait_for()
+        self.page.get_by_role("heading", name=subject, level=1).wait_for()
 
 
 def address_of(organization: str) -> str:

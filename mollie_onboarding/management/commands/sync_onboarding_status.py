@@ -21,8 +21,9 @@ class Command(BaseCommand):
             unsent = Event.objects.filter(announced_at=None).count()
             self.stdout.write(f"{interrupted} interrupted, {unsent} signals unsent, nothing done (dry run).")
             return
-        connected = services.resume_interrupted()
+        # The signals first: a connection that cannot be resumed, for want of a key say, must not keep them back.
         announced = services.announce_overdue()
+        connected = services.resume_interrupted()
         self.stdout.write(
             f"{connected} of {interrupted} interrupted connections finished, {announced} signals sent."
         )

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.checks import ERROR, WARNING, run_checks
+
+from mollie_onboarding.enumerations import SCOPES
+
+PREFIX = "MOLLIE_ONBOARDING_"
+CANARY = "canary7f3a"
+
+
+@pytest.fixture(autouse=True)
+def _production(settings):
+    """The settings of a site that made no mistake."""
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+
+
+@pytest.fixture
+def change(settings):
+    """Set settings of the app by their short names, others by their full ones; `...` deletes one."""
+
+    def change(**values):
+        for name, value in values.items():
+            full_name = name if hasattr(settings, name) else PREFIX + name
+            if value is ...:
+                delattr(settings, full_name)
+            else:
+                setattr(settings, full_name, value)
+
+    return change
+
+
+def found():
+    """The messages of our checks, found as `manage.py check` finds them."""
+    messages = run_checks(tags=["security", "urls"])
+    return [message for message in messages if str(message.id).startswith("mollie_onboarding.")]
+
+
+def ids():
+    return [message.id.removeprefix("mollie_onboarding.") for message in found()]
+
+
+MISTAKES = {
+    "E001": [{"CLIENT_ID": ...}, {"CLIENT_ID": ""}, {"CLIENT_ID": None}, {"CLIENT_ID": 5}],
+    "E002": [{"CLIENT_ID": "access_x"}, {"CLIENT_ID": "live_x"}, {"CLIENT_ID": "App_x"}],
+    "E003": [{"CLIENT_SECRET": ...}, {"CLIENT_SECRET": ""}, {"CLIENT_SECRET": None}],
+    "E004": [{"CLIENT_SECRET": "app_x"}, {"CLIENT_SECRET": f"access_{CANARY}"}],
+    "E005": [{"ACCESS_TOKEN": ...}, {"ACCESS_TOKEN": ""}],
+    "E006": [
+        {"ACCESS_TOKEN": f"live_{CANARY}"},
+        {"ACCESS_TOKEN": "app_x"},
+        {"ACCESS_TOKEN": f"test_{CANARY}"},
+    ],
+    "E007": [
+        {"ENCRYPTION_KEYS": ...},
+        {"ENCRYPTION_KEYS": []},
+        {"ENCRYPTION_KEYS": ""},
+        {"ENCRYPTION_KEYS": None},
+    ],
+    "E008": [
+        {"ENCRYPTION_KEYS": [CANARY]},
+        {"ENCRYPTION_KEYS": [Fernet.generate_key().decode(), CANARY]},
+        {"ENCRYPTION_KEYS": f"{CANARY}€"},
+        {"ENCRYPTION_KEYS": "c2hvcnQ="},
+    ],
+    "E009": [{"BASE_URL": ...}, {"BASE_URL": ""}, {"BASE_URL": None}],
+    "E010": [
+        {"BASE_URL": "platform.example"},
+        {"BASE_URL": "//platform.example"},
+        {"BASE_URL": "ftp://platform.example"},
+        {"BASE_URL": "https://"},
+        {"BASE_URL": "https://platform.example/onboarding/"},
+        {"BASE_URL": "https://platform.example?a=b"},
+        {"BASE_URL": "https://platform.example#a"},
+        {"BASE_URL": "https://user@platform.example"},
+        {"BASE_URL": "https://platform.example:port"},
+        {"BASE_URL": "https://platform.example:99999"},
+        {"BASE_URL": "https://[platform.example"},
+    ],
+    "E011": [{"BASE_URL": "http://platform.example"}, {"BASE_URL": "http://127.0.0.1:8000"}],
+    "E012": [{"ROOT_URLCONF": "django.contrib.auth.urls"}],
+    "E013": [{"SCOPES": ["onboarding.read"]}, {"SCOPES": "onboarding.read"}],
+    "E014": [{"APPROVAL_PROMPT": "always"}, {"APPROVAL_PROMPT": "Force"}],
+    "E015": [
+        {"REDIRECT_URI": "http://platform.example/callback/"},
+        {"REDIRECT_URI": "/onboarding/callback/"},
+        {"REDIRECT_URI": "/onboarding/callback/", "DEBUG": True},
+    ],
+    "E016": [{"STATE_LIFETIME": "a day"}, {"STATE_LIFETIME": 0}, {"STATE_LIFETIME": 10**20}],
+    "E017": [{"LINK_LIFETIME": None}, {"LINK_LIFETIME": timedelta(days=-1)}],
+    "E018": [{"STATE_LIFETIME": timedelta(days=30)}, {"STATE_LIFETIME": 60 * 86400}],
+    "E019": [{"SIGNUP_LIMIT": "20"}, {"SIGNUP_LIMIT": "20 per hour"}, {"SIGNUP_LIMIT": 20}],
+    "E020": [
+        {"TRUSTED_PROXY_COUNT": -1},
+        {"TRUSTED_PROXY_COUNT": "one"},
+        {"TRUSTED_PROXY_COUNT": None},
+        {"TRUSTED_PROXY_COUNT": -1, "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
+    ],
+    "W001": [{"SCOPES": ["organizations.read", "onboarding.read", "onbording.write"]}],
+    "W002": [{"SCOPES": "organizations.read"}],
+    "W003": [{"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}],
+    "W004": [{"SESSION_COOKIE_SECURE": False}],
+    "W005": [{"CSRF_COOKIE_SECURE": False}],
+    "W006": [{"API_URL": "https://evil.example"}, {"API_URL": "http://api.mollie.com"}],
+    "W007": [{"AUTHORIZE_URL": "https://evil.example/oauth2/authorize"}],
+    "W008": [{"LINK_HOSTS": ["my.mollie.com", "evil.example"]}, {"LINK_HOSTS": "evil.example"}],
+}
+every_mistake = pytest.mark.parametrize(
+    ("check_id", "mistake"),
+    [(check_id, mistake) for check_id, mistakes in MISTAKES.items() for mistake in mistakes],
+    ids=[
+        f"{check_id}-{number}" for check_id, mistakes in MISTAKES.items() for number in range(len(mistakes))
+    ],
+)
+
+
+def test_every_check_id_has_a_mistake():
+    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 21)] + [
+        f"W{number:03}" for number in range(1, 9)
+    ]
+
+
+def test_nothing_to_complain_of():
+    assert found() == []
+
+
+@every_mistake
+def test_mistake_is_found(change, check_id, mistake):
+    change(**mistake)
+
+    [message] = found()
+
+    assert message.id == f"mollie_onboarding.{check_id}"
+    assert message.level == (ERROR if check_id.startswith("E") else WARNING)
+    assert message.msg.endswith(".")
+    assert message.hint
+    [name, *_] = mistake
+    assert name in message.msg or check_id == "E012"
+    assert CANARY not in f"{message!r}{message}"
+
+
+@pytest.mark.parametrize(
+    "correct",
+    [
+        {"CLIENT_ID": "app_x", "CLIENT_SECRET": "x", "ACCESS_TOKEN": "access_x"},
+        {"ENCRYPTION_KEYS": f"{Fernet.generate_key().decode()},{Fernet.generate_key().decode()}"},
+        {"ENCRYPTION_KEYS": [Fernet.generate_key()]},
+        {"BASE_URL": "https://platform.example/"},
+        {"BASE_URL": "https://platform.example:8443"},
+        {"BASE_URL": "https://[2001:db8::1]"},
+        {"BASE_URL": "http://127.0.0.1:8000", "DEBUG": True},
+        {"SCOPES": " ".join(sorted(SCOPES))},
+        {"APPROVAL_PROMPT": "force"},
+        {"REDIRECT_URI": "https://platform.example/callback/"},
+        {"REDIRECT_URI": "http://127.0.0.1:8000/callback/", "DEBUG": True},
+        {"STATE_LIFETIME": timedelta(days=30) - timedelta(seconds=1)},
+        {"STATE_LIFETIME": "3600", "LINK_LIFETIME": "30 00:00:00"},
+        {"SIGNUP_LIMIT": "1/s"},
+        {"TRUSTED_PROXY_COUNT": "2"},
+        {"TRUSTED_PROXY_COUNT": 1, "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
+        {"DEBUG": True, "SESSION_COOKIE_SECURE": False, "CSRF_COOKIE_SECURE": False},
+        {"DEBUG": True, "API_URL": "http://127.0.0.1:8000/sandbox", "LINK_HOSTS": "127.0.0.1:8000"},
+        {"API_URL": "https://api.mollie.com/", "LINK_HOSTS": "my.mollie.com"},
+        {"API_URL": "", "AUTHORIZE_URL": "", "LINK_HOSTS": "", "REDIRECT_URI": "", "APPROVAL_PROMPT": ""},
+    ],
+    ids=range(20),
+)
+def test_correct_settings(change, correct):
+    change(**correct)
+
+    assert found() == []
+
+
+def test_http_needs_no_secure_cookies(change):
+    # E011 says it all: cookies that are secure would never come back.
+    change(BASE_URL="http://platform.example", SESSION_COOKIE_SECURE=False, CSRF_COOKIE_SECURE=False)
+
+    assert ids() == ["E011"]
+
+
+def test_nothing_set(change):
+    change(
+        CLIENT_ID=..., CLIENT_SECRET=..., ACCESS_TOKEN=..., ENCRYPTION_KEYS=..., BASE_URL=..., PLATFORM_NAME=...
+    )  # fmt: skip
+
+    assert sorted(ids()) == ["E001", "E003", "E005", "E007", "E009"]
+
+
+def test_several_mistakes_at_once(change):
+    change(
+        CLIENT_ID="test_x",
+        CLIENT_SECRET="app_x",
+        ACCESS_TOKEN="x",
+        SCOPES="payment.read",
+        APPROVAL_PROMPT="x",
+        REDIRECT_URI="x",
+        STATE_LIFETIME="x",
+        LINK_LIFETIME="x",
+        SIGNUP_LIMIT="x",
+        TRUSTED_PROXY_COUNT="x",
+        API_URL="https://a.example",
+        AUTHORIZE_URL="https://b.example",
+        LINK_HOSTS="c.example",
+        SESSION_COOKIE_SECURE=False,
+        CSRF_COOKIE_SECURE=False,
+    )
+
+    assert sorted(ids()) == [
+        *("E002", "E004", "E006", "E013", "E014", "E015", "E016", "E017", "E019", "E020"),
+        *("W001", "W002", "W004", "W005", "W006", "W007", "W008"),
+    ]
+
+
+def test_unknown_scopes_are_named(change):
+    change(SCOPES="organizations.read onboarding.read zebra.read ant.read")
+
+    [message] = found()
+
+    assert message.msg.endswith(": ant.read zebra.read.")
