@@ -42,6 +42,7 @@ EMPTY = "-"  # as the admin itself shows an empty value
 
 EVENT_LABELS = {
     "created": _("Created"),
+    "signed_up": _("Signed up by the merchant"),
     "edited": _("Edited"),
     "retried": _("To be asked again at Mollie"),
     "ready": _("Client link made at Mollie"),
@@ -56,7 +57,7 @@ EVENT_LABELS = {
     "exchange_failed": _("The code could not be exchanged"),
     "other_organization": _("The merchant came back with another Mollie organization"),
     "organization_taken": _("The Mollie organization belongs to another merchant"),
-    "identity_differs": _("The Mollie organization has other register data than the row"),
+    "identity_differs": _("The Mollie organization has other register data than we have here"),
     "connected": _("Connected"),
     "cancelled": _("Cancelled"),
 }
@@ -90,7 +91,8 @@ class ClientLinkForm(ClientLinkModelForm):
             self.fields["legal_entity"].widget = LegalEntityInput(attrs={"class": "vTextField"})
         if self.instance.error_status and (column := column_of(self.instance.error_field)) in self.fields:
             self.fields[column].help_text = format_html(
-                '<strong class="errornote">{}</strong>', _("Mollie says: %s") % self.instance.error_detail
+                '<strong class="errornote">{}</strong>',
+                _("Mollie says: %(sentence)s") % {"sentence": self.instance.error_detail},
             )
 
     def _replace_by_choices(self, name: str, choices: Callable[[], Any]) -> None:
@@ -104,7 +106,7 @@ class ExpiredFilter(admin.SimpleListFilter):
     parameter_name = "expired"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Expired")), ("no", _("Alive"))]
+        return [("yes", _("Expired")), ("no", _("Valid"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         now = timezone.now()
@@ -178,7 +180,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             return fieldsets
         link = ("merchant_link",) if self.has_send_permission(request) else ()
         state = (
-            _("State"),
+            _("Where it stands"),
             {
                 "fields": (
                     "status",
@@ -244,6 +246,8 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             reasons.append(obj.get_problem_display())
         if obj.status == Status.REJECTED:
             reasons.append(_("Correct the data"))
+        if obj.delivery_status == ClientLink.DeliveryStatus.FAILED:
+            reasons.append(_("The mail was not sent"))
         if obj.identity_check == ClientLink.IdentityCheck.DIFFERS:
             reasons.append(_("Check identity"))
         if obj.organization and obj.organization.connection_status == Organization.ConnectionStatus.LOST:
@@ -273,7 +277,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             return EMPTY
         return f"{obj.error_status or ''} {obj.error_field} {obj.error_detail}".strip()
 
-    @admin.display(description=_("doubts"))
+    @admin.display(description=_("possible mistakes"))
     def warnings(self, obj: ClientLink) -> str | SafeString:
         lines = [
             (ClientLink._meta.get_field(column).verbose_name, sentence)  # type: ignore[union-attr]

@@ -146,7 +146,7 @@ class SignupForm(ClientLinkForm):
         self.fields["registration_office"].help_text = _(
             "In Germany: the seat of the register court, for example %(example)s."
         ) % {"example": REGISTRATION_OFFICE_EXAMPLE}
-        self.fields["postal_code"].help_text = _("Leave it out if your country has none.")
+        self.fields["postal_code"].help_text = _("Leave the postal code out if your country has none.")
         self._set_attributes()
 
     def _chosen_country(self) -> str:

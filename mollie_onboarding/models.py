@@ -139,6 +139,7 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
             | ~Q(problem="")
             | Q(identity_check=ClientLink.IdentityCheck.DIFFERS)
             | Q(send_requested_at__lte=now - ATTENTION_AFTER)
+            | Q(delivery_status=ClientLink.DeliveryStatus.FAILED)
             | Q(status=Status.CONNECTED, organization__connection_status=Organization.ConnectionStatus.LOST)
         )
 
@@ -157,7 +158,7 @@ class ClientLink(models.Model):
     class Problem(models.TextChoices):
         """What an operator must look at; the merchant cannot mend it alone."""
 
-        NONE = "", _("None")
+        NONE = "", _("No problem")
         MAIL_FAILED = "mail_failed", _("The mail could not be sent")
         MOLLIE_REFUSED = "mollie_refused", _("Mollie refused the request of the platform")
         AUTHORIZATION_FAILED = "authorization_failed", _("Mollie did not complete the authorization")
@@ -500,7 +501,7 @@ class Organization(models.Model):
 
     class ConnectionStatus(models.TextChoices):
         CONNECTED = "connected", _("Connected")
-        LOST = "lost", _("Lost")
+        LOST = "lost", _("Connection lost")
         DISCONNECTED = "disconnected", _("Disconnected")
 
     class OnboardingStatus(models.TextChoices):
@@ -530,7 +531,7 @@ class Organization(models.Model):
         default=ConnectionStatus.CONNECTED,
         db_index=True,
     )
-    last_error = models.CharField(max_length=255, blank=True)
+    last_error = models.CharField(_("last error"), max_length=255, blank=True)
     # No choices: a value that Mollie adds is kept and shown.
     onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True, db_index=True)
     can_receive_payments = models.BooleanField(_("can receive payments"), default=False)

@@ -76,7 +76,7 @@ def find_errors(values: Mapping[str, Any]) -> Messages:
     if values.get("vat_number") and not NUMBER.match(values["vat_number"]):
         refuse(
             "vat_number",
-            _("This is not a VAT number: it has letters and digits only, such as NL123456789B01."),
+            _("This is not a VAT number: one looks like NL123456789B01."),
         )
     if values.get("registration_number") and not NUMBER.match(values["registration_number"]):
         refuse(

@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client, TestCase
+from django.utils.translation.reloader import translation_file_changed
 
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.sandbox import service as sandbox_service
 from mollie_onboarding.testing import sandbox_mollie
+
+LOCALE = Path(__file__).parent.parent / "mollie_onboarding" / "locale"
 
 MERCHANT = {
     "owner_email": "jan@bakkerij-jansen.example",
@@ -28,6 +34,17 @@ MERCHANT = {
     "vat_number": "NL815839091B01",
     "legal_entity": "nl-bv",
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _catalogues() -> None:
+    """The catalogues as Django reads them. An installation compiles them; a checkout may have none, or old ones."""
+    for source in LOCALE.glob("*/LC_MESSAGES/*.po"):
+        compiled = source.with_suffix(".mo")
+        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+            with source.open("rb") as catalogue, compiled.open("wb") as file:
+                write_mo(file, read_po(catalogue))
+            translation_file_changed(sender=None, file_path=compiled)  # Django forgets what it has read
 
 
 @pytest.fixture(autouse=True)

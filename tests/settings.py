@@ -22,9 +22,10 @@ LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {
-    "default": env.db("DATABASE_URL", default="sqlite://:memory:"),
+    # Never ":memory:", which the live server's threads would share as one connection.
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{_directory / 'mollie_onboarding.sqlite3'}"),
     # Mollie's memory is a database of its own: a roll-back of ours never undoes what "Mollie" did.
-    "mollie_sandbox": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+    "mollie_sandbox": {"ENGINE": "django.db.backends.sqlite3", "NAME": _directory / "mollie_sandbox.sqlite3"},
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"].setdefault("OPTIONS", {})["charset"] = "utf8mb4"

@@ -440,7 +440,7 @@ def test_send_goes_on_after_a_row_that_fails(sandbox, staff, make_client_link):
     assert [message.to[0] for message in mail.outbox] == ["b@m.example", "c@m.example"]
     assert said(response) == [
         "2 onboarding links were sent.",
-        "a: Correct the data, 422 owner.email No such mailbox",
+        "a: Correct the data, The mail was not sent, 422 owner.email No such mailbox",
     ]
 
 

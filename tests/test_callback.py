@@ -526,6 +526,24 @@ def test_lost_answer_of_the_fresh_token_is_repeated_under_its_key(start, sandbox
     assert first == second
 
 
+def test_interrupted_connection_under_a_lost_key_is_kept_and_keeps_back_no_other(
+    start, sandbox, settings, caplog
+):
+    lost, browser, callback = start()
+    sandbox.add_fault("organization", "drop_before", times=2)
+    browser.come_back(callback)
+    tokens = AuthorizationRequest.objects.get().tokens.to_stored()
+    settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = ["KgIQcAHoDBLoDBaPwCBqSbjHgC1JfJ4bVYCzmX1kV3E="]
+    row, browser, callback = start()
+    browser.come_back(callback)
+    assert services.resume_interrupted() == 1
+    row.refresh_from_db()
+    assert row.status == Status.CONNECTED
+    assert f"client link {lost.pk} cannot be resumed" in caplog.text
+    kept = AuthorizationRequest.objects.get(client_link=lost)
+    assert (kept.outcome, kept.tokens.to_stored()) == ("", tokens)
+
+
 def test_interrupted_connection_whose_grant_is_gone_ends(start, sandbox):
     _row, browser, callback = start()
     sandbox.add_fault("organization", "drop_before")

@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from babel.messages.catalog import Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.utils import translation
-from django.utils.translation.reloader import translation_file_changed
 from django.utils.translation.template import templatize
 
 import mollie_onboarding
@@ -134,16 +132,6 @@ def test_header_names_the_language():
 # What people read.
 
 
-@pytest.fixture(scope="session")
-def _compiled() -> None:
-    """The catalogue as Django reads it. An installation compiles it; a checkout may have none, or an old one."""
-    compiled = SOURCE.with_suffix(".mo")
-    if not compiled.exists() or compiled.stat().st_mtime < SOURCE.stat().st_mtime:
-        with compiled.open("wb") as file:
-            write_mo(file, catalogue())
-        translation_file_changed(sender=None, file_path=compiled)  # Django forgets what it has read
-
-
 @pytest.fixture
 def organization(db):
     return Organization.objects.create(
@@ -165,7 +153,6 @@ def test_english_left_finds_english():
     assert english_left("You get this mail because Shopwise (https://") == ["You get this mail because"]
 
 
-@pytest.mark.usefixtures("_compiled")
 def test_mails_are_in_dutch_for_a_dutch_owner(make_client_link, organization):
     row = make_client_link(
         owner_locale="nl_NL",
@@ -191,7 +178,6 @@ def test_mails_are_in_dutch_for_a_dutch_owner(make_client_link, organization):
             assert english_left(text) == []
 
 
-@pytest.mark.usefixtures("_compiled")
 @pytest.mark.parametrize(
     ("status", "words"),
     [
@@ -215,7 +201,6 @@ def test_merchant_page_is_in_dutch_for_a_dutch_browser(
     assert english_left(text) == []
 
 
-@pytest.mark.usefixtures("_compiled")
 @pytest.mark.django_db
 def test_sign_up_page_is_in_dutch_for_a_dutch_browser(browser):
     text = browser.get("/onboarding/signup/", headers={"accept-language": "nl"}).content.decode()
@@ -226,7 +211,6 @@ def test_sign_up_page_is_in_dutch_for_a_dutch_browser(browser):
     assert english_left(text) == []
 
 
-@pytest.mark.usefixtures("_compiled")
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "Connect Bakkerij Jansen"), ("nl", "Koppel Bakkerij")]
 )

@@ -192,7 +192,8 @@ def test_refusal_of_the_platform_leaves_the_data_alone(sandbox, make_client_link
     assert (row.status, row.problem) == (Status.DRAFT, ClientLink.Problem.MOLLIE_REFUSED)
     assert (row.error_status, row.error_detail, row.idempotency_key) == (status, "Not you.", "")
     assert f"refused to make client link {row.pk}" in caplog.text
-    assert services.create_client_link(row).status == Status.READY
+    ready = services.create_client_link(row)
+    assert (ready.status, ready.problem) == (Status.READY, "")
 
 
 def test_reused_key_is_an_error_of_ours_and_the_next_try_has_another(sandbox, make_client_link):

@@ -214,7 +214,7 @@ def test_help_texts():
     form = SignupForm()
 
     assert "aachen" in form["registration_office"].help_text
-    assert form["postal_code"].help_text == "Leave it out if your country has none."
+    assert form["postal_code"].help_text == "Leave the postal code out if your country has none."
 
 
 # Cleaning

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -73,20 +74,22 @@ def mail_server(monkeypatch):
 
 
 @pytest.fixture
-def during_the_call(sandbox, monkeypatch):
+def during_the_call(sandbox):
     """Does something while Mollie works on the answer."""
+    with ExitStack() as patches:
 
-    def put(action: Any) -> None:
-        answer = HTTPAdapter.send
+        def put(action: Any) -> None:
+            answer = HTTPAdapter.send
 
-        def send(self: HTTPAdapter, *args: Any, **kwargs: Any) -> Any:
-            response = answer(self, *args, **kwargs)
-            action()
-            return response
+            def send(self: HTTPAdapter, *args: Any, **kwargs: Any) -> Any:
+                response = answer(self, *args, **kwargs)
+                action()
+                return response
 
-        monkeypatch.setattr(HTTPAdapter, "send", send)
+            # Not by monkeypatch: it may end after the sandbox, and would bring the sandbox's answers back.
+            patches.enter_context(mock.patch.object(HTTPAdapter, "send", send))
 
-    return put
+        yield put
 
 
 def refuse_mail() -> None:
@@ -897,3 +900,19 @@ def test_event_of_the_mail_holds_no_person(sandbox, queued):
     services.send_onboarding_link(queued().pk)
 
     assert all("jan" not in str(event.data).lower() for event in Event.objects.all())
+
+
+def test_row_that_cannot_be_worked_on_does_not_keep_back_the_others(
+    sandbox, make_client_link, monkeypatch, caplog
+):
+    rows = [make_client_link(send_requested_at=timezone.now()) for _ in range(2)]
+    build = sending.build_mail
+
+    def broken_for_one(client_link: ClientLink, *args: Any, **kwargs: Any) -> Any:
+        if client_link.pk == rows[0].pk:
+            raise LookupError("a template of the platform's")
+        return build(client_link, *args, **kwargs)
+
+    monkeypatch.setattr(sending, "build_mail", broken_for_one)
+    assert services.send_queued() == (1, 1)
+    assert f"Client link {rows[0].pk} could not be worked on." in caplog.text

@@ -36,7 +36,12 @@ def test_walk_from_sign_up_to_connected(sandbox, browser):
     assert organization.onboarding_status == "needs-data"
     assert organization.name == "Bakkerij Jansen"
     assert AuthorizationRequest.objects.get().tokens is None
-    assert [event.kind for event in Event.objects.order_by("pk")] == ["ready", "started", "connected"]
+    assert [event.kind for event in Event.objects.order_by("pk")] == [
+        "signed_up",
+        "ready",
+        "started",
+        "connected",
+    ]
     assert [message.subject for message in mail.outbox] == [
         "Shopwise: Bakkerij Jansen is aan Mollie gekoppeld"
     ]

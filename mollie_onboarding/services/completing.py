@@ -16,7 +16,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 
-from mollie_onboarding.exceptions import MollieConnectionError, MollieError, MollieResponseError
+from mollie_onboarding.exceptions import (
+    DecryptionError,
+    MollieConnectionError,
+    MollieError,
+    MollieResponseError,
+)
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI, OnboardingStatus, OrganizationInfo, Tokens, printable
@@ -100,7 +105,11 @@ def resume_authorization(request: AuthorizationRequest) -> Completion:
         return _answer_again(AuthorizationRequest.objects.select_related("client_link").get(pk=request.pk))
     request = AuthorizationRequest.objects.select_related("client_link").get(pk=request.pk)
     api = MollieAPI()
-    tokens = _load_tokens(request)
+    try:
+        tokens = _load_tokens(request)
+    except DecryptionError as exc:
+        logger.error("The connection of client link %s cannot be resumed: %s", request.client_link_id, exc)
+        return _release(request)
     if tokens.expires_at <= timezone.now():
         try:
             tokens = _refresh(request, tokens, api)

@@ -150,6 +150,8 @@ def _store_created(row: ClientLink, created: CreatedClientLink) -> ClientLink:
         "idempotency_key": "",
         "issuing_until": None,
     }
+    if row.problem == ClientLink.Problem.MOLLIE_REFUSED:
+        columns["problem"] = ""
     ours = ClientLink.objects.filter(idempotency_key=row.idempotency_key)
     with transaction.atomic(durable=True):
         event = ours.move(row.pk, Status.READY, data={"mollie_id": created.id}, needs_signal=True, **columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -204,11 +205,20 @@ def send_queued(limit: int | None = None) -> tuple[int, int]:
     """Send every mail that is due, oldest first. Gives how many were sent and how many should have been and were not."""
     now = timezone.now()
     due = ClientLink.objects.due_for_sending(now).order_by("send_requested_at")
-    results = [send_onboarding_link(pk) for pk in list(due.values_list("pk", flat=True)[:limit])]
+    results = [_try(send_onboarding_link, pk) for pk in list(due.values_list("pk", flat=True)[:limit])]
     left = None if limit is None else limit - len(results)
     notices = overdue_notices(now).order_by("notice_requested_at")
-    results += [send_connected_notice(pk) for pk in list(notices.values_list("pk", flat=True)[:left])]
+    results += [_try(send_connected_notice, pk) for pk in list(notices.values_list("pk", flat=True)[:left])]
     return results.count(True), results.count(False)
+
+
+def _try(send: Callable[[uuid.UUID], bool | None], client_link_id: uuid.UUID) -> bool | None:
+    """One row of the queue. What nobody foresaw, a broken template for one, must not keep back the rows behind it."""
+    try:
+        return send(client_link_id)
+    except Exception:
+        logger.exception("Client link %s could not be worked on.", client_link_id)
+        return False
 
 
 def overdue_notices(now: datetime) -> QuerySet[ClientLink]:

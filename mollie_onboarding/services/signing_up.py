@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Status
+from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Event, Status
 from mollie_onboarding.state import digest
 
 from .creation import retry_rejected
@@ -28,6 +28,7 @@ def store_submission(
     try:
         with transaction.atomic(durable=True):
             submitted.save(force_insert=True)
+            Event.objects.record("signed_up", client_link_id=submitted.pk, actor=user)
             return submitted
     except IntegrityError:
         if submission_digest is None:

@@ -61,7 +61,12 @@ class InstantMollie:
             return 201, {"id": f"cl_{number}", "_links": {"clientLink": {"href": href}}}
         if path == "/oauth2/tokens":
             scope = "organizations.read onboarding.read onboarding.write"
-            return 200, {"access_token": "access_x", "refresh_token": "refresh_x", "expires_in": 3600, "scope": scope}
+            return 200, {
+                "access_token": "access_x",
+                "refresh_token": "refresh_x",
+                "expires_in": 3600,
+                "scope": scope,
+            }
         if path == "/v2/organizations/me":
             return 200, {"id": f"org_{number}", "name": "Bakkerij Jansen"}
         return 200, {"status": "needs-data", "canReceivePayments": False, "canReceiveSettlements": False}
@@ -115,7 +120,10 @@ def one_walk(mollie: InstantMollie, measure: Callable[[Callable[[], Any]], float
 def main() -> None:
     logging.disable()
     mollie = InstantMollie()
-    with test_databases(), mock.patch.object(HTTPAdapter, "send", lambda self, request, **kw: mollie.send(request)):
+    with (
+        test_databases(),
+        mock.patch.object(HTTPAdapter, "send", lambda self, request, **kw: mollie.send(request)),
+    ):
         print("SQL statements; BEGIN, COMMIT and SAVEPOINT are not counted.\n")
         print(f"{'':34}{'limit':>8}{'few rows':>10}{'1,000 rows':>12}")
         few = one_walk(mollie, statements) | admin_list(10)
@@ -150,9 +158,7 @@ def admin_list(rows: int) -> dict[str, float]:
     operator = operator or get_user_model().objects.create_superuser("operator", "o@example.org", "x")
     client = Client()
     client.force_login(operator)
-    return {
-        "admin list, 100 a page": statements(lambda: client.get("/admin/mollie_onboarding/clientlink/"))
-    }
+    return {"admin list, 100 a page": statements(lambda: client.get("/admin/mollie_onboarding/clientlink/"))}
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_row_page_sends_and_cancels(operator, open_browser):
     merchant.page.goto(address)
     merchant.sees("ready")
 
-    operator.follow("Cancel")
+    operator.follow("Cancel client link")
     assert name in page.locator("#affected").inner_text()
     operator.take_picture("1-confirmation")
     operator.press("Cancel client links")

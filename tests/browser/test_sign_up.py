@@ -63,7 +63,7 @@ def test_sign_up_shows_at_the_field_what_is_wrong(merchant):
 def test_countries_have_their_own_legal_forms(merchant):
     merchant.page.goto(SIGN_UP)
     merchant.fill_in_sign_up("Bakkerij Keuze")
-    merchant.press("Show the legal forms of this country")
+    merchant.press("Update the legal forms")
 
     merchant.sees("ready", picture="1-form")
     merchant.page.get_by_label("Legal form").select_option(value="nl-bv")
