@@ -246,14 +246,14 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             reasons.append(obj.get_problem_display())
         if obj.status == Status.REJECTED:
             reasons.append(_("Correct the data"))
-        if obj.delivery_status == ClientLink.DeliveryStatus.FAILED:
-            reasons.append(_("The mail was not sent"))
         if obj.identity_check == ClientLink.IdentityCheck.DIFFERS:
             reasons.append(_("Check identity"))
         if obj.organization and obj.organization.connection_status == Organization.ConnectionStatus.LOST:
             reasons.append(_("The connection is lost"))
         if obj.send_requested_at and obj.send_requested_at <= timezone.now() - ATTENTION_AFTER:
             reasons.append(_("The mail is waiting in the queue"))
+        if obj.delivery_status == ClientLink.DeliveryStatus.FAILED and not reasons:
+            reasons.append(_("The mail was not sent"))
         return ", ".join(map(str, reasons)) or EMPTY
 
     @admin.display(description=_("expires"), ordering="expires_at")

@@ -440,7 +440,7 @@ def test_send_goes_on_after_a_row_that_fails(sandbox, staff, make_client_link):
     assert [message.to[0] for message in mail.outbox] == ["b@m.example", "c@m.example"]
     assert said(response) == [
         "2 onboarding links were sent.",
-        "a: Correct the data, The mail was not sent, 422 owner.email No such mailbox",
+        "a: Correct the data, 422 owner.email No such mailbox",
     ]
 
 
@@ -1269,3 +1269,10 @@ def test_cancelling_adding_and_editing_work_under_atomic_requests(staff, atomic_
     row.refresh_from_db()
     assert (row.city, row.status) == ("Utrecht", Status.CANCELLED)
     assert [event.kind for event in row.events.order_by("pk")] == ["created", "edited", "cancelled"]
+
+
+def test_mail_that_was_given_up_needs_attention(staff, make_client_link):
+    row = make_client_link(delivery_status=ClientLink.DeliveryStatus.FAILED)
+    page = staff.get("/admin/mollie_onboarding/clientlink/?attention=yes").content.decode()
+    assert row.organization_name in page
+    assert "The mail was not sent" in page
