@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client, TestCase
+from django.utils import translation
 from django.utils.translation.reloader import translation_file_changed
 
 from mollie_onboarding.models import ClientLink
@@ -45,6 +46,13 @@ def _catalogues() -> None:
             with source.open("rb") as catalogue, compiled.open("wb") as file:
                 write_mo(file, read_po(catalogue))
             translation_file_changed(sender=None, file_path=compiled)  # Django forgets what it has read
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """Whatever language a visitor of the test before spoke."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(autouse=True)
