@@ -111,9 +111,13 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
             )  # fmt: skip
 
     def claim_issuing(self, pk: uuid.UUID, now: datetime) -> bool:
-        """Take the right to make this row's client link at Mollie, for `CLAIM_LIFETIME`. False: somebody has it."""
+        """Take the right to make this row's client link at Mollie, for `CLAIM_LIFETIME`.
+
+        False: somebody has it, or the row needs no link any more.
+        """
         free = Q(issuing_until=None) | Q(issuing_until__lte=now)
-        return bool(self.filter(free, pk=pk).update(issuing_until=now + CLAIM_LIFETIME))
+        open_rows = self.exclude(status__in=[Status.CONNECTED, Status.CANCELLED, Status.REJECTED])
+        return bool(open_rows.filter(free, pk=pk).update(issuing_until=now + CLAIM_LIFETIME))
 
     def claim_sending(self, pk: uuid.UUID, now: datetime) -> bool:
         """Take the right to mail this row, if it is queued and due. False: nothing to do, or somebody else does it."""
@@ -134,12 +138,12 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
 
     def needing_attention(self, now: datetime) -> Self:
         """Rows that go no further until an operator does something."""
-        return self.filter(
+        return self.exclude(status=Status.CANCELLED).filter(
             Q(status=Status.REJECTED)
             | ~Q(problem="")
             | Q(identity_check=ClientLink.IdentityCheck.DIFFERS)
             | Q(send_requested_at__lte=now - ATTENTION_AFTER)
-            | Q(delivery_status=ClientLink.DeliveryStatus.FAILED)
+            | (Q(delivery_status=ClientLink.DeliveryStatus.FAILED) & ~Q(status=Status.CONNECTED))
             | Q(status=Status.CONNECTED, organization__connection_status=Organization.ConnectionStatus.LOST)
         )
 
@@ -324,10 +328,12 @@ class ClientLink(models.Model):
 
     def revise(self, *, actor: Any = None) -> list[str]:
         """Write the edits since the row was read, as `save()` does. Gives the names of the columns that changed."""
+        # By __dict__: a deferred column that was set is a change, one that was not stays where it is.
         changes = {
-            name: getattr(self, name)
+            name: self.__dict__[name]
             for name in self._editable_columns()
-            if name in self._loaded and getattr(self, name) != self._loaded[name]
+            if name in self.__dict__
+            and (name not in self._loaded or self.__dict__[name] != self._loaded[name])
         }
         if not changes:
             return []
@@ -336,6 +342,11 @@ class ClientLink(models.Model):
             columns |= {"link_generation": F("link_generation") + 1, "delivery_status": ""}
         rows = type(self).objects.filter(pk=self.pk)
         with transaction.atomic(using=self._state.db):
+            # Requests before the row: the order in which a merchant's return takes its locks.
+            if "owner_email" in changes:
+                AuthorizationRequest.objects.forget_browsers(self.pk)
+            # Holds the row: its status cannot move between the statements below.
+            rows.update(updated_at=timezone.now())
             if changes.keys() & set(BODY_COLUMNS):
                 # A draft is no move: it may have an attempt under way all the same, which is void now.
                 void = {**columns, **NO_CLIENT_LINK, **NO_ERROR, "problem": ""}
@@ -351,13 +362,18 @@ class ClientLink(models.Model):
             else:
                 rows.update(**columns, updated_at=timezone.now())
         self.refresh_from_db()
-        self._remember()
         return sorted(changes)
 
-    def _remember(self) -> None:
-        self._loaded = {
-            name: self.__dict__[name] for name in self._editable_columns() if name in self.__dict__
-        }
+    def refresh_from_db(self, using: Any = None, fields: Any = None, from_queryset: Any = None) -> None:
+        super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        # What was just read is no edit of this instance's, also where it differs from what was read before.
+        self._remember(fields)
+
+    def _remember(self, fields: Collection[str] | None = None) -> None:
+        read = {name: self.__dict__[name] for name in self._editable_columns() if name in self.__dict__}
+        if fields is not None:
+            read = {name: read[name] for name in read if {name, name.removesuffix("_id")} & set(fields)}
+        self._loaded = {**self.__dict__.get("_loaded", {}), **read}
 
     _loaded: dict[str, Any]
 
@@ -435,6 +451,17 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
     def interrupted(self, now: datetime) -> Self:
         """Requests with tokens that were never connected, and that nobody is working on."""
         return self.filter(outcome="", tokens__isnull=False, claimed_until__lte=now)
+
+    def void(self, client_link_id: uuid.UUID) -> None:
+        """End every request of a row that is not finished: whoever comes back with one connects nothing."""
+        self.filter(client_link=client_link_id, outcome="").update(
+            outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
+        )
+
+    def forget_browsers(self, client_link_id: uuid.UUID) -> None:
+        """Void a row's requests, and let no browser be known by one: it may belong to an address that was wrong."""
+        self.void(client_link_id)
+        self.filter(client_link=client_link_id).update(browser_digest="")
 
     def live(self, now: datetime) -> Self:
         """Requests whose merchant may still come back."""

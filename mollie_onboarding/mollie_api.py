@@ -377,7 +377,10 @@ def _result(response: requests.Response, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise MollieConnectionError(f"Mollie answered {status} with something that is not a JSON object.")
+        raise MollieConnectionError(
+            f"Mollie answered {status} with something that is not a JSON object.",
+            needs_new_key=status >= 400,
+        )
     if status < 300:
         return answer
     raise _refusal(status, answer)

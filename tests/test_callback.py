@@ -924,6 +924,149 @@ def test_refused_page_is_the_same_for_a_known_and_an_unknown_state(start):
     assert bare(known) == bare(unknown)
 
 
+# Whoever pressed the button from a mail that went to a wrong address.
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_return_after_a_corrected_address_is_refused(start, sandbox, error):
+    row, stranger, callback = start()
+    row.refresh_from_db()
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.save()
+    if error:
+        response = stranger.get(CALLBACK, {"state": state_of(callback), "error": "access_denied"})
+    else:
+        response = stranger.come_back(callback)
+    assert response.status_code == 400
+    row.refresh_from_db()
+    assert row.merchant_path() not in response.content.decode()
+    assert (row.status, row.organization) == (Status.DRAFT, None)
+    assert token_calls(sandbox) == 0
+
+
+def test_interrupted_return_is_not_resumed_after_a_corrected_address(start, sandbox):
+    row, stranger, callback = start()
+    sandbox.add_fault("organization", "drop_before")
+    stranger.come_back(callback)
+    row.refresh_from_db()
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.save()
+    assert services.resume_interrupted() == 0
+    assert not Organization.objects.exists()
+
+
+# A return that cannot be finished.
+
+
+def test_return_under_a_lost_key_leaves_the_merchant_a_way_on(start, sandbox, settings):
+    row, browser, callback = start()
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = ["KgIQcAHoDBLoDBaPwCBqSbjHgC1JfJ4bVYCzmX1kV3E="]
+    browser.come_back(sandbox.visit(authorization_url(browser.press(row))))
+    row.refresh_from_db()
+    assert row.status == Status.CONNECTED
+
+
+def test_resumption_shortly_before_the_hour_takes_a_fresh_token(start, sandbox):
+    _row, browser, callback = start()
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    with time_machine.travel(timezone.now() + timedelta(minutes=56)):
+        assert services.resume_interrupted() == 1
+    assert len(sandbox.calls("refresh")) == 1
+
+
+def test_resumption_with_wrong_credentials_keeps_the_tokens(start, sandbox, settings, caplog):
+    _row, browser, callback = start()
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    secret = settings.MOLLIE_ONBOARDING_CLIENT_SECRET
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        settings.MOLLIE_ONBOARDING_CLIENT_SECRET = "wrong"
+        assert services.resume_interrupted() == 0
+        assert AuthorizationRequest.objects.get().tokens is not None
+        settings.MOLLIE_ONBOARDING_CLIENT_SECRET = secret
+        assert services.resume_interrupted() == 1
+
+
+def test_return_that_waited_does_not_revive_an_ended_connection(make_client_link):
+    now = timezone.now()
+    organization = Organization.objects.create(
+        organization_id="org_1", authorized_at=now, connection_status="disconnected"
+    )
+    row = make_client_link(status=Status.CONNECTED, organization=organization)
+    request = make_request(row, exchanged_at=now - timedelta(minutes=1))
+    outcome, event = completing._connect(request, Tokens("t", "", now, ""), OrganizationInfo("org_1"))
+    assert (outcome, event) == (Outcome.EXCHANGE_FAILED, None)
+    organization.refresh_from_db()
+    assert (organization.connection_status, organization.access_token) == ("disconnected", None)
+
+
+@pytest.mark.parametrize("failing", ["exchange", "error"])
+def test_row_cancelled_while_its_return_fails_is_left_alone(start, sandbox, monkeypatch, failing):
+    row, browser, callback = start()
+    claim = completing.AuthorizationRequest.objects.claim
+
+    def cancel_meanwhile(*args):
+        claimed = claim(*args)
+        services.cancel_client_link(row)
+        return claimed
+
+    monkeypatch.setattr(completing.AuthorizationRequest.objects, "claim", cancel_meanwhile)
+    if failing == "exchange":
+        sandbox.add_fault("exchange", "status", status=401, body={"error": "invalid_client"})
+        response = browser.come_back(callback)
+    else:
+        response = browser.get(CALLBACK, {"state": state_of(callback), "error": "invalid_scope"})
+    assert page_status(response) == "cancelled"
+    row.refresh_from_db()
+    assert (row.status, row.problem) == (Status.CANCELLED, "")
+    assert not Event.objects.filter(kind__in=["exchange_failed", "authorization_error"]).exists()
+
+
+def test_denial_after_an_edit_is_still_heard(start):
+    row, browser, callback = start(decision="deny")
+    row.refresh_from_db()
+    row.city = "Utrecht"
+    row.save()
+    browser.come_back(callback)
+    event = Event.objects.get(kind="declined")
+    assert event.announced_at is not None
+    row.refresh_from_db()
+    assert row.status == Status.DRAFT
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
+def test_cancelling_during_a_return_raises_for_nobody(start, sandbox):
+    for decision in ("allow", "deny") * 4:
+        row, browser, callback = start(decision=decision)
+        results: list[object] = []
+        barrier = threading.Barrier(2)
+
+        def act(action, results=results, barrier=barrier) -> None:
+            try:
+                barrier.wait()
+                results.append(action())
+            except Exception as exc:
+                results.append(exc)
+            finally:
+                connections.close_all()
+
+        actions = (
+            lambda row=row: services.cancel_client_link(row),
+            lambda browser=browser, callback=callback: browser.come_back(callback).status_code,
+        )
+        threads = [threading.Thread(target=act, args=(action,)) for action in actions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not [result for result in results if isinstance(result, Exception)]
+        row.refresh_from_db()
+        assert row.status in (Status.CANCELLED, Status.CONNECTED)
+
+
 # Headers and strict sites.
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -393,3 +394,60 @@ def test_ten_threads_make_one_client_link(sandbox, make_client_link, monkeypatch
     assert len(urls) == 10
     assert len(set(urls)) == 1
     assert len(keys(sandbox)) == 1
+
+
+def test_link_to_a_host_that_is_no_longer_allowed_is_replaced(sandbox, make_client_link, settings):
+    row = services.create_client_link(make_client_link())
+    ClientLink.objects.update(url="https://old.mollie.com/dashboard/client-link/x")
+    again = services.create_client_link(ClientLink.objects.get())
+    assert again.url.startswith("https://my.mollie.com/")
+    assert again.mollie_id != row.mollie_id
+
+
+def test_edit_between_claim_and_reading_stops_the_attempt(sandbox, make_client_link, monkeypatch):
+    row = make_client_link()
+    load = creation._load
+
+    def edited_before(pk):
+        current = ClientLink.objects.get()
+        current.city = "Utrecht"
+        current.save()
+        return load(pk)
+
+    monkeypatch.setattr(creation, "_load", edited_before)
+    with pytest.raises(CreationInProgressError):
+        services.create_client_link(row)
+    assert not keys(sandbox)
+
+
+def test_row_cancelled_elsewhere_is_not_sent_to_mollie(sandbox, make_client_link):
+    stale = make_client_link()
+    services.cancel_client_link(stale)
+    with pytest.raises(ClientLinkUnusableError):
+        services.create_client_link(stale)
+    assert not keys(sandbox)
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
+def test_clicks_at_once_do_not_wait_for_each_other(sandbox, make_client_link):
+    """Two clicks on a row that is ready: each moves it and inserts its request. Deadlocks would be raised here."""
+    for _ in range(10):
+        row = services.create_client_link(make_client_link())
+        errors: list[Exception] = []
+        barrier = threading.Barrier(4)
+
+        def press(row: ClientLink = row, errors: list[Exception] = errors, barrier: Any = barrier) -> None:
+            try:
+                barrier.wait()
+                services.start_authorization(row, browser_secret="")
+            except Exception as exc:
+                errors.append(exc)
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=press) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from mollie_onboarding.fields import Secret
 from mollie_onboarding.links import read_link
 from mollie_onboarding.models import (
     BODY_COLUMNS,
@@ -324,3 +325,66 @@ def test_row_of_another_id_is_a_new_row(make_client_link):
     row = ClientLink(pk=uuid.uuid4(), **MERCHANT)
     row.save()
     assert ClientLink.objects.get().pk == row.pk
+
+
+def test_edit_of_the_address_forgets_who_pressed_the_button(make_client_link):
+    row = make_client_link()
+    request = AuthorizationRequest.objects.create(
+        client_link=row, state_digest="s", browser_digest="b", expires_at=timezone.now(), tokens=Secret("t")
+    )
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.save()
+    request.refresh_from_db()
+    assert (request.outcome, request.tokens, request.browser_digest) == ("cancelled", None, "")
+
+
+def test_edit_of_anything_else_leaves_the_requests_alone(make_client_link):
+    row = make_client_link()
+    AuthorizationRequest.objects.create(
+        client_link=row, state_digest="s", browser_digest="b", expires_at=timezone.now()
+    )
+    row.city = "Utrecht"
+    row.save()
+    assert AuthorizationRequest.objects.get().outcome == ""
+
+
+def test_refreshed_row_counts_nothing_as_its_own_edit(make_client_link):
+    row = make_client_link()
+    theirs = ClientLink.objects.get()
+    theirs.owner_email = "piet@bakkerij-jansen.example"
+    theirs.save()
+    ClientLink.objects.move(row.pk, Status.READY, url="https://my.mollie.com/x")
+    row.refresh_from_db()
+    row.save()
+    row.refresh_from_db(fields=["city"])
+    row.save()
+    row = ClientLink.objects.get()
+    assert (row.status, row.link_generation) == (Status.READY, 2)
+
+
+def test_refresh_of_one_column_keeps_the_edits_of_others(make_client_link):
+    row = make_client_link()
+    row.city = "Utrecht"
+    row.refresh_from_db(fields=["user"])
+    row.save()
+    assert ClientLink.objects.get().city == "Utrecht"
+
+
+def test_edit_of_a_deferred_column_is_written(make_client_link):
+    make_client_link()
+    row = ClientLink.objects.only("country").get()
+    row.city = "Utrecht"
+    row.save()
+    assert ClientLink.objects.get().city == "Utrecht"
+
+
+def test_cancelled_and_connected_rows_need_no_attention_for_an_old_mail(make_client_link, organization):
+    make_client_link(status=Status.CANCELLED, delivery_status="failed", problem="mail_failed")
+    make_client_link(status=Status.CONNECTED, organization=organization, delivery_status="failed")
+    assert not ClientLink.objects.needing_attention(timezone.now()).exists()
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.CONNECTED, Status.REJECTED])
+def test_claim_for_issuing_is_not_given_for_a_row_that_needs_no_link(make_client_link, organization, status):
+    row = make_client_link(status=status, organization=organization)
+    assert not ClientLink.objects.claim_issuing(row.pk, timezone.now())

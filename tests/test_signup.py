@@ -690,3 +690,17 @@ def test_user_who_signs_up_is_a_user_of_the_platform(sandbox, client: Client):
     client.post(SIGNUP, MERCHANT, secure=True)
 
     assert ClientLink.objects.get().user == user
+
+
+def test_form_of_one_user_gone_back_to_by_another_makes_another_row(sandbox, operator, settings):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    other = get_user_model().objects.create_user("other")
+    browser = Browser(enforce_csrf_checks=True)
+    rows = []
+    for user in (operator, other):
+        browser.force_login(user)
+        browser.get("/onboarding/signup/")
+        token = browser.cookies["csrftoken"].value
+        browser.post("/onboarding/signup/", {**MERCHANT, "nonce": "n" * 43, "csrfmiddlewaretoken": token})
+        rows.append(ClientLink.objects.get(user=user))
+    assert rows[0] != rows[1]

@@ -45,9 +45,11 @@ def start_authorization(
     if flow == Flow.CLIENT_LINK:
         client_link = create_client_link(client_link)
     with transaction.atomic(durable=True):
-        issued = issue_state(client_link, flow=flow, browser_secret=browser_secret, now=timezone.now())
+        # Before the request is inserted: its foreign key would share-lock the row on MariaDB, and of two clicks each
+        # would then wait for the other.
         if client_link.status in (Status.READY, Status.DECLINED):
             ClientLink.objects.move(client_link.pk, Status.STARTED)
+        issued = issue_state(client_link, flow=flow, browser_secret=browser_secret, now=timezone.now())
     return StartedAuthorization(_authorization_url(client_link, flow, issued.state), issued.browser_secret)
 
 

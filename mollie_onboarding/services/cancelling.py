@@ -16,6 +16,8 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
     The client link at Mollie cannot be withdrawn (there is no such call); without a state of ours it connects nobody.
     """
     with transaction.atomic():
+        # Requests before the row: the order in which a merchant's return takes its locks. No value changes here.
+        AuthorizationRequest.objects.filter(client_link=client_link.pk, outcome="").update(outcome="")
         event = ClientLink.objects.move(
             client_link.pk,
             Status.CANCELLED,
@@ -32,7 +34,5 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
             **NO_CLIENT_LINK,
         )
         if event:
-            AuthorizationRequest.objects.filter(client_link=client_link.pk, outcome="").update(
-                outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
-            )
+            AuthorizationRequest.objects.void(client_link.pk)
     return event is not None

@@ -10,6 +10,7 @@ import json
 import logging
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -18,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from mollie_onboarding.exceptions import (
     DecryptionError,
+    InvalidGrantError,
     MollieConnectionError,
     MollieError,
     MollieResponseError,
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 Outcome = AuthorizationRequest.Outcome
 Problem = ClientLink.Problem
 
+EXPIRY_MARGIN = timedelta(minutes=5)  # Mollie counts the hour from before its answer arrived here
 # RFC 6749 section 4.1.2.1: not the merchant's doing and not the platform's.
 TEMPORARY_ERRORS = ("server_error", "temporarily_unavailable")
 
@@ -110,13 +113,17 @@ def resume_authorization(request: AuthorizationRequest) -> Completion:
     except DecryptionError as exc:
         logger.error("The connection of client link %s cannot be resumed: %s", request.client_link_id, exc)
         return _release(request)
-    if tokens.expires_at <= timezone.now():
+    if tokens.expires_at - timezone.now() <= EXPIRY_MARGIN:
         try:
             tokens = _refresh(request, tokens, api)
-        except MollieConnectionError:
-            return _release(request)
-        except MollieResponseError as exc:
+        except InvalidGrantError as exc:
             return _record_failed_exchange(request, exc)
+        except MollieError as exc:
+            # Wrong credentials included: they can be mended, tokens that were thrown away cannot.
+            logger.error(
+                "The connection of client link %s cannot be resumed: %s", request.client_link_id, exc
+            )
+            return _release(request)
     return _identify_and_connect(request, tokens, api)
 
 
@@ -146,16 +153,19 @@ def _record_error(request: AuthorizationRequest, error: str, description: str) -
     outcome = Outcome.DECLINED if was_declined else Outcome.ERROR
     link_id = request.client_link_id
     with transaction.atomic(durable=True):
-        AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+        recorded = AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
             outcome=outcome, error=error, error_description=description, claimed_until=None
         )
         event = None
-        if was_declined:
-            event = ClientLink.objects.move(link_id, Status.DECLINED, needs_signal=True)
-        else:
-            Event.objects.record("authorization_error", client_link_id=link_id, data={"error": error})
+        if recorded and was_declined:
+            event = _record_denial(link_id)
+        elif recorded:
+            # The row before the event, whose foreign key would share-lock it.
             if error not in TEMPORARY_ERRORS:
                 _set_problem(link_id, Problem.AUTHORIZATION_FAILED)
+            Event.objects.record("authorization_error", client_link_id=link_id, data={"error": error})
+    if not recorded:  # cancelled meanwhile
+        return Completion(_reload(link_id), Outcome.CANCELLED)
     client_link = _reload(link_id)
     if event:
         event.client_link = client_link
@@ -165,16 +175,30 @@ def _record_error(request: AuthorizationRequest, error: str, description: str) -
     return Completion(client_link, outcome, error, description)
 
 
+def _record_denial(link_id: uuid.UUID) -> Event | None:
+    """A denial moves a started row. One that an edit took back meanwhile hears of it all the same."""
+    event = ClientLink.objects.move(link_id, Status.DECLINED, needs_signal=True)
+    is_back = ClientLink.objects.filter(pk=link_id, status__in=[Status.DRAFT, Status.READY, Status.REJECTED])
+    if event is None and is_back.exists():
+        event = Event.objects.record("declined", client_link_id=link_id, needs_signal=True)
+    return event
+
+
 def _record_failed_exchange(request: AuthorizationRequest, exc: MollieError) -> Completion:
     """The code is gone, whatever happened to it: the merchant starts again. Tokens that were refused go with it."""
     error = exc.error or str(exc.status) if isinstance(exc, MollieResponseError) else "no_answer"
     with transaction.atomic(durable=True):
-        AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
+        recorded = AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
             outcome=Outcome.EXCHANGE_FAILED, error=error, claimed_until=None, tokens=None
         )
-        Event.objects.record("exchange_failed", client_link_id=request.client_link_id, data={"error": error})
-        if isinstance(exc, MollieResponseError) and error != "invalid_grant":
-            _set_problem(request.client_link_id, Problem.AUTHORIZATION_FAILED)
+        if recorded:
+            if isinstance(exc, MollieResponseError) and error != "invalid_grant":
+                _set_problem(request.client_link_id, Problem.AUTHORIZATION_FAILED)
+            Event.objects.record(
+                "exchange_failed", client_link_id=request.client_link_id, data={"error": error}
+            )
+    if not recorded:  # cancelled meanwhile
+        return Completion(_reload(request.client_link_id), Outcome.CANCELLED)
     logger.error(
         "The authorization of client link %s could not be completed: %s", request.client_link_id, exc
     )
@@ -182,7 +206,9 @@ def _record_failed_exchange(request: AuthorizationRequest, exc: MollieError) -> 
 
 
 def _set_problem(client_link_id: uuid.UUID, problem: Problem) -> None:
-    ClientLink.objects.filter(pk=client_link_id).exclude(status=Status.CONNECTED).update(problem=problem)
+    ClientLink.objects.filter(pk=client_link_id).exclude(
+        status__in=[Status.CONNECTED, Status.CANCELLED]
+    ).update(problem=problem)
 
 
 def _reload(client_link_id: uuid.UUID) -> ClientLink:
@@ -326,17 +352,20 @@ def _store_organization(
     organization.name = info.name or organization.name
     if _are_better(request, organization):
         _set_tokens(organization, request, tokens)
+    elif organization.connection_status != Organization.ConnectionStatus.CONNECTED:
+        # A return that waited while a later one connected and was ended: it must not revive the connection.
+        return None, Outcome.EXCHANGE_FAILED
     organization.save()
     return organization, ""
 
 
 def _are_better(request: AuthorizationRequest, organization: Organization) -> bool:
     """Whether this authorization's tokens replace the stored ones."""
-    if organization.connection_status != Organization.ConnectionStatus.CONNECTED:
-        return True
     assert request.exchanged_at is not None  # noqa: S101 (for mypy; set with the tokens)
     if organization.authorized_at is not None and request.exchanged_at <= organization.authorized_at:
         return False
+    if organization.connection_status != Organization.ConnectionStatus.CONNECTED:
+        return True
     # A consent by force has revoked the stored ones (docs.mollie.com/reference/create-client-link).
     return request.approval_prompt == "force" or set(organization.scope.split()) <= set(
         request.granted_scope.split()
@@ -388,7 +417,7 @@ def _refuse(
 ) -> str:
     """Keep nothing of the tokens, tell the operator. Not revoked: it may be the authorization of the other merchant."""
     AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=refusal)
-    if refusal == Outcome.CANCELLED:
+    if refusal in (Outcome.CANCELLED, Outcome.EXCHANGE_FAILED):
         return refusal
     problem = (
         Problem.OTHER_ORGANIZATION if refusal == Outcome.OTHER_ORGANIZATION else Problem.ORGANIZATION_TAKEN

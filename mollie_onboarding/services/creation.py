@@ -31,6 +31,7 @@ from mollie_onboarding.mollie_api import (
     CreatedClientLink,
     MollieAPI,
     digest,
+    is_allowed_url,
 )
 
 from .announcing import announce
@@ -55,7 +56,7 @@ def create_client_link(client_link: ClientLink) -> ClientLink:
     """
     give_up_at = time.monotonic() + WAIT_FOR_OTHERS
     row = client_link
-    while not row.has_usable_url(timezone.now()):
+    while not _is_usable(row):
         if row.status in (Status.CONNECTED, Status.CANCELLED, Status.REJECTED):
             raise ClientLinkUnusableError(f"The client link is {row.status}.")
         with transaction.atomic(durable=True):
@@ -98,12 +99,19 @@ def _load(pk: uuid.UUID) -> ClientLink:
     return ClientLink.objects.select_related("organization").get(pk=pk)
 
 
+def _is_usable(row: ClientLink) -> bool:
+    """Whether a merchant may be sent to the row's link: it lives, and its host is still among `LINK_HOSTS`."""
+    return row.has_usable_url(timezone.now()) and is_allowed_url(row.url)
+
+
 def _create_claimed(pk: uuid.UUID) -> ClientLink:
     # Read after the claim: whoever held it before may just have made the link.
     row = _load(pk)
-    if row.has_usable_url(timezone.now()):
+    if _is_usable(row):
         ClientLink.objects.filter(pk=pk, issuing_until=row.issuing_until).update(issuing_until=None)
         return row
+    if row.issuing_until is None:  # edited or replaced right after the claim
+        raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
     data = ClientLinkData(**row.body_values())  # type: ignore[arg-type]  # the columns have the names and types
     _commit_attempt(row, digest(data.to_body()))
     try:
@@ -165,7 +173,7 @@ def _store_created(row: ClientLink, created: CreatedClientLink) -> ClientLink:
     if event is None:
         # The process that took over our claim stored the same link, or the data changed on the way: then this link
         # was made from the old data, and nobody may follow it.
-        if stored.has_usable_url(timezone.now()):
+        if _is_usable(stored):
             return stored
         raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
     event.client_link = stored

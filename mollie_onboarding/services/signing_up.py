@@ -20,7 +20,9 @@ def store_submission(
     The nonce is the form's own, so a double click makes one row and a correction changes it. Never is a row found by
     an e-mail address: whoever types somebody's address would get that person's row.
     """
-    submission_digest = digest(nonce) if nonce else None
+    # With who sent it: in a shared browser the form of one user, gone back to by another, makes another row.
+    user_id = user.pk if user else ""
+    submission_digest = digest(f"{nonce} {user_id} {reference}") if nonce else None
     submitted.submission_digest = submission_digest
     submitted.reference = reference
     submitted.user = user

@@ -140,9 +140,13 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
     answered = find_answered_request(row)
     now = timezone.now()
     if answered and answered.is_interrupted(now):
-        services.resume_authorization(answered)
-        return see_other(row.merchant_path())
-    if answered and answered.is_in_progress(now):
+        completion = services.resume_authorization(answered)
+        answered.refresh_from_db()
+        if completion.outcome or answered.is_in_progress(timezone.now()):
+            return see_other(row.merchant_path())
+        # It cannot be finished now, so the button does what it does otherwise: a new consent can. The tokens are kept.
+        row = _reload(row)
+    elif answered and answered.is_in_progress(now):
         return see_other(row.merchant_path())
     action = request.POST.get("action", "start")
     if action == "replace" and services.replace_client_link(row):
