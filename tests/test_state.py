@@ -192,7 +192,8 @@ def test_find_request(issue, client_link, django_assert_num_queries):
     with django_assert_num_queries(1):
         found = find_request(issued.state, issued.browser_secret)
         assert found.client_link == client_link
-        assert found.client_link.organization is None
+        assert found.client_link.merchant_path()
+        assert not found.client_link.is_cancelled
 
     assert found == AuthorizationRequest.objects.get()
     assert found.answered_at is None  # nothing is claimed here
