@@ -248,7 +248,7 @@ def _load_tokens(request: AuthorizationRequest) -> Tokens:
 @sensitive_variables()
 def _refresh(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> Tokens:
     """Fresh tokens for a connection that is resumed after an hour, committed before they are used."""
-    # The same key for the same request and minute-less: a crash after Mollie's answer repeats the answer.
+    # The same key for the same stored tokens: after a crash the repetition brings the answer that was lost.
     key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.state_digest}/{tokens.expires_at.isoformat()}"))
     fresh = api.refresh(tokens.refresh_token, redirect_uri=request.redirect_uri, idempotency_key=key)
     fresh = Tokens(
