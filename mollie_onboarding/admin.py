@@ -206,17 +206,13 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             changelist.date_hierarchy = None
         return changelist
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        actions = super().get_actions(request)
-        # Rows are cancelled, so that their history stays; a single one that never connected may be deleted.
-        actions.pop("delete_selected", None)
-        return actions
-
     def has_change_permission(self, request: HttpRequest, obj: ClientLink | None = None) -> bool:
         return super().has_change_permission(request, obj) and not (obj and obj.is_cancelled)
 
     def has_delete_permission(self, request: HttpRequest, obj: ClientLink | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and not (obj and obj.organization_id)
+        # Rows are cancelled, so that their history stays. A single one that never connected may be deleted; many at
+        # once, which is asked for without an object, may not.
+        return obj is not None and not obj.organization_id and super().has_delete_permission(request, obj)
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("mollie_onboarding.send_clientlink")
