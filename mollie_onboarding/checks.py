@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +18,6 @@ from .mollie_api import CLIENT_LINK_LIFETIME
 from .throttle import parse_limit
 
 CheckResult = Sequence[CheckMessage]
-LONGEST_COOKIE = timedelta(days=400)  # RFC 6265bis, section 5.5: browsers cap Max-Age there
 
 KEY_HINT = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 

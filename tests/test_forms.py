@@ -9,6 +9,7 @@ from django.utils import translation
 
 from mollie_onboarding.enumerations import LEGAL_ENTITIES, LOCALES
 from mollie_onboarding.forms import (
+    LegalEntityInput,
     SignupForm,
     country_choices,
     default_locale,
@@ -208,6 +209,26 @@ def test_incorporation_date_is_iso_in_every_language(language):
         form = submitted(incorporation_date="2020-02-29")
         assert form.is_valid()
         assert form.save(commit=False).incorporation_date == date(2020, 2, 29)
+
+
+def test_labels_are_those_of_the_columns():
+    for name in BODY_COLUMNS:
+        column = ClientLink._meta.get_field(name).verbose_name
+        assert str(SignupForm().fields[name].label).casefold() == str(column).casefold()
+
+
+def test_legal_entity_input_suggests_and_takes_any():
+    html = LegalEntityInput({"class": "vTextField"}).render("legal_entity", '"><b>', {"id": "id_legal_entity"})
+
+    [tag, *suggestions] = re.findall(r"<(?:input|option)[^>]*>", html)
+    assert 'list="legal_entity_suggestions"' in tag
+    assert 'class="vTextField"' in tag
+    assert 'id="id_legal_entity"' in tag
+    assert 'value="&quot;&gt;&lt;b&gt;"' in tag
+    assert '<datalist id="legal_entity_suggestions">' in html
+    assert len(suggestions) == 207
+    assert '<option value="nl-bv">Besloten Vennootschap (BV)</option>' in html
+    assert "<option" in LegalEntityInput().render("legal_entity", None)
 
 
 def test_help_texts():

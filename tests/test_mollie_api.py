@@ -429,8 +429,11 @@ def test_redirect_is_read_no_further_than_others(mollie):
 def test_html_refusal_decides_nothing(mollie, status):
     mollie.answers(status, b"<html>Blocked by a firewall</html>", Content_Type="text/html")
 
-    with pytest.raises(MollieConnectionError, match="not a JSON object"):
+    with pytest.raises(MollieConnectionError, match="not a JSON object") as caught:
         create()
+
+    # Whoever answered may have kept it under the key.
+    assert caught.value.needs_new_key
 
 
 @pytest.mark.parametrize(
@@ -463,8 +466,11 @@ def test_html_refusal_decides_nothing(mollie, status):
 def test_answer_is_no_json_object(mollie, body):
     mollie.answers(200, body)
 
-    with pytest.raises(MollieConnectionError, match="200 with something that is not a JSON object"):
+    with pytest.raises(MollieConnectionError, match="200 with something that is not a JSON object") as caught:
         create()
+
+    # The client link was made: the same key may bring the answer whole.
+    assert not caught.value.needs_new_key
 
 
 def test_html_503(mollie):
