@@ -218,7 +218,9 @@ def test_labels_are_those_of_the_columns():
 
 
 def test_legal_entity_input_suggests_and_takes_any():
-    html = LegalEntityInput({"class": "vTextField"}).render("legal_entity", '"><b>', {"id": "id_legal_entity"})
+    html = LegalEntityInput({"class": "vTextField"}).render(
+        "legal_entity", '"><b>', {"id": "id_legal_entity"}
+    )
 
     [tag, *suggestions] = re.findall(r"<(?:input|option)[^>]*>", html)
     assert 'list="legal_entity_suggestions"' in tag
