@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -476,6 +477,8 @@ def _session() -> requests.Session:
     session: requests.Session | None = getattr(_local, "session", None)
     if session is None:
         session = _local.session = _Session()
+        # One thread calls for many merchants: no cookie of one call may travel with the next.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         session.mount("https://", HTTPAdapter())
         session.mount("http://", HTTPAdapter())
     return session

@@ -1343,6 +1343,15 @@ def test_session_is_one_for_each_thread(mollie):
     assert theirs[0] is not ours
 
 
+def test_session_keeps_no_cookie_of_a_call_before(mollie):
+    mollie.answers(404, b'{"status": 404}', Set_Cookie="merchant=one; Path=/")
+    mollie.answers(404, b'{"status": 404}')
+    for _ in range(2):
+        with pytest.raises(MollieResponseError):
+            create()
+    assert [request.headers.get("Cookie") for request in mollie.requests] == [None, None]
+
+
 def test_session_is_forgotten():
     session = mollie_api._session()
 
