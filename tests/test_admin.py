@@ -21,7 +21,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mollie_onboarding import services
-from mollie_onboarding.admin import EVENT_LABELS, SHOWN_ON_CONFIRMATION
+from mollie_onboarding.admin.client_links import SHOWN_ON_CONFIRMATION
+from mollie_onboarding.admin.labels import EVENT_LABELS
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from tests.conftest import MERCHANT, authorization_url
@@ -1248,7 +1249,9 @@ def test_mails_of_a_request_that_is_rolled_back_are_not_sent(
     sandbox, staff, make_client_link, atomic_requests, monkeypatch
 ):
     row = make_client_link()
-    monkeypatch.setattr("mollie_onboarding.admin.ClientLinkAdmin._report_sending", lambda *args: 1 / 0)
+    monkeypatch.setattr(
+        "mollie_onboarding.admin.client_links.ClientLinkAdmin._report_sending", lambda *args: 1 / 0
+    )
 
     with pytest.raises(ZeroDivisionError):
         act(staff, "send_onboarding_link", row, post="yes")

@@ -25,7 +25,6 @@ import urllib3.util.retry
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
-from mollie_onboarding import mollie_api
 from mollie_onboarding.exceptions import (
     IdempotencyKeyReusedError,
     InvalidGrantError,
@@ -45,6 +44,7 @@ from mollie_onboarding.mollie_api import (
     is_allowed_url,
     plain_authorization_url,
     printable,
+    transport,
 )
 from tests.fake_mollie import FakeMollie
 
@@ -146,12 +146,12 @@ def mollie(settings):
     """A Mollie on loopback. Its script must have been followed to the end, and not beyond."""
     settings.MOLLIE_ONBOARDING_CLIENT_SECRET = CLIENT_SECRET
     settings.MOLLIE_ONBOARDING_ACCESS_TOKEN = PARTNER_TOKEN
-    mollie_api._forget_session()
+    transport._forget_session()
     with FakeMollie() as fake:
         settings.MOLLIE_ONBOARDING_API_URL = fake.url
         yield fake
-        mollie_api._session().close()
-        mollie_api._forget_session()
+        transport._session().close()
+        transport._forget_session()
     assert fake.unexpected == []
     assert fake.left == []
 
@@ -160,14 +160,14 @@ def mollie(settings):
 def clock(monkeypatch):
     """The seconds on the clock that deadlines are counted by."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(mollie_api, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
 @pytest.fixture
 def _impatient(monkeypatch):
     """Give up on a silent Mollie at once: the one wait that is real."""
-    monkeypatch.setattr(mollie_api, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
 
 
 def create(data=DATA):
@@ -487,12 +487,12 @@ def test_gzip_is_read(mollie):
     assert create().id == "cl_1"
 
 
-@pytest.mark.parametrize("size", [mollie_api.MAX_ANSWER, mollie_api.MAX_ANSWER + 1])
+@pytest.mark.parametrize("size", [transport.MAX_ANSWER, transport.MAX_ANSWER + 1])
 def test_size_limit(mollie, size):
     text = json.dumps(CREATED).encode()
     mollie.answers(201, text + b" " * (size - len(text)))
 
-    if size > mollie_api.MAX_ANSWER:
+    if size > transport.MAX_ANSWER:
         with pytest.raises(MollieConnectionError, match="ValueError"):
             create()
     else:
@@ -733,7 +733,7 @@ def test_timeouts_are_what_is_left(mollie, clock, monkeypatch, spent, timeout):
 
 def test_slow_answer_is_given_up_at_the_deadline(mollie, monkeypatch):
     moments = iter([0.0, 0.0, 20.5])  # building, sending, after the first bytes of the body
-    monkeypatch.setattr(mollie_api, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     mollie.answers(201, CREATED)
 
     with pytest.raises(MollieConnectionError, match=r"gave no answer \(TimeoutError\)"):
@@ -755,7 +755,7 @@ def test_slow_answer_is_given_up_at_the_deadline(mollie, monkeypatch):
     ],
 )
 def test_replayed_error_needs_a_new_key(mollie, status, replayed, needs_new_key):
-    for _ in range(4 if status in mollie_api.RETRIED_STATUSES else 1):
+    for _ in range(4 if status in transport.RETRIED_STATUSES else 1):
         mollie.answers(status, {"detail": "?"}, Idempotent_Replayed=replayed)
 
     with pytest.raises(MollieConnectionError) as caught:
@@ -1333,13 +1333,13 @@ def test_secrets_are_not_in_the_log_of_success(mollie, caplog):
 
 
 def test_session_is_one_for_each_thread(mollie):
-    ours = mollie_api._session()
+    ours = transport._session()
     theirs = []
-    thread = threading.Thread(target=lambda: theirs.append(mollie_api._session()))
+    thread = threading.Thread(target=lambda: theirs.append(transport._session()))
     thread.start()
     thread.join()
 
-    assert mollie_api._session() is ours
+    assert transport._session() is ours
     assert theirs[0] is not ours
 
 
@@ -1353,23 +1353,23 @@ def test_session_keeps_no_cookie_of_a_call_before(mollie):
 
 
 def test_session_is_forgotten():
-    session = mollie_api._session()
+    session = transport._session()
 
-    mollie_api._forget_session()
+    transport._forget_session()
 
-    assert mollie_api._session() is not session
+    assert transport._session() is not session
 
 
 def test_session_does_not_survive_a_fork():
-    session = mollie_api._session()
+    session = transport._session()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, since Python 3.12
         child = os.fork()
     if not child:  # pragma: no cover (its process ends here)
-        os._exit(0 if mollie_api._session() is not session else 1)
+        os._exit(0 if transport._session() is not session else 1)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert mollie_api._session() is session
+    assert transport._session() is session
 
 
 def test_printable():

@@ -1,4 +1,4 @@
-"""What operators see and do. Everything that changes something is a POST, asks before it acts, and calls a service."""
+"""Client link requests: the list, the row, and the actions on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,44 +23,23 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from . import services
-from .forms import LegalEntityInput, country_choices, locale_choices
-from .models import ATTENTION_AFTER, BODY_COLUMNS, ClientLink, Event, Organization, Status
-from .mollie_api import column_of
+from mollie_onboarding import services
+from mollie_onboarding.forms import LegalEntityInput, country_choices, locale_choices
+from mollie_onboarding.models import ATTENTION_AFTER, BODY_COLUMNS, ClientLink, Event, Organization, Status
+from mollie_onboarding.mollie_api import column_of
+
+from .filters import AttentionFilter, ExpiredFilter
+from .labels import EMPTY, EVENT_LABELS, format_day
 
 if TYPE_CHECKING:
     ClientLinkAdminBase = admin.ModelAdmin[ClientLink]
-    OrganizationAdminBase = admin.ModelAdmin[Organization]
     ClientLinkModelForm = forms.ModelForm[ClientLink]
 else:
-    ClientLinkAdminBase = OrganizationAdminBase = admin.ModelAdmin
+    ClientLinkAdminBase = admin.ModelAdmin
     ClientLinkModelForm = forms.ModelForm
 
 SHOWN_ON_CONFIRMATION = 100  # rows by name; the others are counted
 SHOWN_EVENTS = 100
-EMPTY = "-"  # as the admin itself shows an empty value
-
-EVENT_LABELS = {
-    "created": _("Created"),
-    "signed_up": _("Signed up by the merchant"),
-    "edited": _("Edited"),
-    "retried": _("To be asked again at Mollie"),
-    "ready": _("Client link made at Mollie"),
-    "renewed": _("Client link renewed at Mollie"),
-    "replacement_requested": _("The merchant asked for a new client link"),
-    "rejected": _("Refused by Mollie"),
-    "send_requested": _("Mail requested"),
-    "sent": _("Mail sent"),
-    "started": _("The merchant went to Mollie"),
-    "declined": _("The merchant said no at Mollie"),
-    "authorization_error": _("Mollie returned an error"),
-    "exchange_failed": _("The code could not be exchanged"),
-    "other_organization": _("The merchant came back with another Mollie organization"),
-    "organization_taken": _("The Mollie organization belongs to another merchant"),
-    "identity_differs": _("The Mollie organization has other register data than we have here"),
-    "connected": _("Connected"),
-    "cancelled": _("Cancelled"),
-}
 
 
 def _asked_at(request: HttpRequest) -> datetime:
@@ -73,11 +52,6 @@ def _asked_at(request: HttpRequest) -> datetime:
     except ValueError:
         asked_at = None
     return asked_at if asked_at and timezone.is_aware(asked_at) else timezone.now()
-
-
-def _day(at: datetime) -> str:
-    """The day in the operator's time zone, with hyphens that do not break in a narrow column."""
-    return timezone.localtime(at).strftime("%Y\u2011%m\u2011%d")
 
 
 class ClientLinkForm(ClientLinkModelForm):
@@ -99,35 +73,6 @@ class ClientLinkForm(ClientLinkModelForm):
         # A row that may only be viewed has no form fields.
         if field := self.fields.get(name):
             self.fields[name] = forms.ChoiceField(label=field.label, choices=choices, required=field.required)
-
-
-class ExpiredFilter(admin.SimpleListFilter):
-    title = _("client link at Mollie")
-    parameter_name = "expired"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Expired")), ("no", _("Valid"))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        now = timezone.now()
-        if self.value() == "yes":
-            return queryset.expired(now)
-        return queryset.filter(expires_at__gt=now) if self.value() == "no" else queryset
-
-
-class AttentionFilter(admin.SimpleListFilter):
-    title = _("attention")
-    parameter_name = "attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Needs attention")), ("identity", _("Check identity"))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "yes":
-            return queryset.needing_attention(timezone.now())
-        if self.value() == "identity":
-            return queryset.filter(identity_check=ClientLink.IdentityCheck.DIFFERS)
-        return queryset
 
 
 @admin.register(ClientLink)
@@ -256,12 +201,12 @@ class ClientLinkAdmin(ClientLinkAdminBase):
     def expiry(self, obj: ClientLink) -> str | SafeString:
         if obj.expires_at is None or obj.is_connected:
             return EMPTY
-        day = _day(obj.expires_at)
+        day = format_day(obj.expires_at)
         return format_html("<s>{}</s> {}", day, _("expired")) if obj.is_expired else day
 
     @admin.display(description=_("last sent"), ordering="last_sent_at")
     def last_sent(self, obj: ClientLink) -> str | SafeString:
-        return _day(obj.last_sent_at) if obj.last_sent_at else EMPTY
+        return format_day(obj.last_sent_at) if obj.last_sent_at else EMPTY
 
     @admin.display(description=_("mail"))
     def delivery(self, obj: ClientLink) -> str:
@@ -456,72 +401,3 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             obj and self.has_cancel_permission(request) and not self._reason_to_skip("cancel", obj)
         )
         return super().render_change_form(request, context, *args, **kwargs)
-
-
-@admin.register(Organization)
-class OrganizationAdmin(OrganizationAdminBase):
-    list_display = (
-        "name",
-        "organization_id",
-        "connection_status",
-        "onboarding",
-        "can_receive_payments",
-        "can_receive_settlements",
-        "synced_at",
-    )
-    list_filter = (
-        "connection_status",
-        "onboarding_status",
-        "can_receive_payments",
-        "can_receive_settlements",
-    )
-    search_fields = ("name", "=organization_id")
-    ordering = ("-created_at",)
-    show_full_result_count = False
-    # By name, and nothing else: no token, whatever columns come.
-    fields = (
-        "organization_id",
-        "name",
-        "connection_status",
-        "last_error",
-        "onboarding",
-        "can_receive_payments",
-        "can_receive_settlements",
-        "signed_up_at",
-        "dashboard",
-        "synced_at",
-        "scope",
-        "authorized_at",
-        "client_links_of",
-        "created_at",
-    )
-    readonly_fields = ("onboarding", "dashboard", "client_links_of", "created_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
-        return False
-
-    @admin.display(description=_("onboarding status"), ordering="onboarding_status")
-    def onboarding(self, obj: Organization) -> str:
-        return obj.onboarding_status_label or EMPTY
-
-    @admin.display(description=_("dashboard"))
-    def dashboard(self, obj: Organization) -> str | SafeString:
-        return (
-            format_html('<a href="{0}" rel="noreferrer">{0}</a>', obj.dashboard_url)
-            if obj.dashboard_url
-            else EMPTY
-        )
-
-    @admin.display(description=_("client links"))
-    def client_links_of(self, obj: Organization) -> str | SafeString:
-        rows = (
-            (reverse("admin:mollie_onboarding_clientlink_change", args=[row.pk]), row)
-            for row in obj.client_links.filter(~Q(status=Status.CANCELLED))
-        )
-        return format_html_join(SafeString("<br>"), '<a href="{}">{}</a>', rows) or EMPTY

@@ -1,15 +1,10 @@
-"""The rows: client link requests, OAuth states, connected organizations, and the history.
-
-A rule about one row is a method here, a rule about many a queryset method. Nothing here talks to Mollie.
-Columns that people edit are written by `save()`; all that the flows move is written by conditional updates, which say
-whether they happened. So no stale instance ever writes back an old status.
-"""
+"""Client link requests: one merchant each, and how far they are."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -20,13 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import links, validation
-from .conf import conf
-from .fields import EncryptedTextField, ExactCharField
+from mollie_onboarding import links, validation
+from mollie_onboarding.conf import conf
+from mollie_onboarding.fields import ExactCharField
 
-CLAIM_LIFETIME = timedelta(seconds=60)  # after which the work of a process counts as interrupted
-SENDING_CLAIM_LIFETIME = timedelta(minutes=5)  # a mail server may take its time
-ATTENTION_AFTER = timedelta(minutes=10)  # in the queue
+from .authorization_requests import AuthorizationRequest
+from .claims import ATTENTION_AFTER, CLAIM_LIFETIME, SENDING_CLAIM_LIFETIME
+from .events import Event
+from .organizations import Organization
 
 
 class Status(models.TextChoices):
@@ -433,205 +429,3 @@ class ClientLink(models.Model):
     def merchant_url(self) -> str:
         """The merchant page's full address, as it is mailed."""
         return conf.MOLLIE_ONBOARDING_BASE_URL + self.merchant_path()
-
-
-class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
-    def claim(self, pk: int, now: datetime) -> bool:
-        """Take the one right to answer this request; it never comes back. False: it was answered, or is too old."""
-        return bool(
-            self.filter(pk=pk, answered_at=None, outcome="", expires_at__gt=now).update(
-                answered_at=now, claimed_until=now + CLAIM_LIFETIME
-            )
-        )
-
-    def claim_resumption(self, pk: int, now: datetime) -> bool:
-        """Take over a request whose tokens were committed and whose process is gone. False: nothing to take over."""
-        return bool(self.interrupted(now).filter(pk=pk).update(claimed_until=now + CLAIM_LIFETIME))
-
-    def interrupted(self, now: datetime) -> Self:
-        """Requests with tokens that were never connected, and that nobody is working on."""
-        return self.filter(outcome="", tokens__isnull=False, claimed_until__lte=now)
-
-    def void(self, client_link_id: uuid.UUID) -> None:
-        """End every request of a row that is not finished: whoever comes back with one connects nothing."""
-        self.filter(client_link=client_link_id, outcome="").update(
-            outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
-        )
-
-    def forget_browsers(self, client_link_id: uuid.UUID) -> None:
-        """Void a row's requests, and let no browser be known by one: it may belong to an address that was wrong."""
-        self.void(client_link_id)
-        self.filter(client_link=client_link_id).update(browser_digest="")
-
-    def live(self, now: datetime) -> Self:
-        """Requests whose merchant may still come back."""
-        return self.filter(outcome="", answered_at=None, expires_at__gt=now)
-
-
-class AuthorizationRequest(models.Model):
-    """One click on the button: the OAuth state, and what became of it (RFC 6749 section 4.1.1)."""
-
-    class Flow(models.TextChoices):
-        CLIENT_LINK = "client_link", _("Client link")
-        AUTHORIZE = "authorize", _("Authorize")
-
-    class Outcome(models.TextChoices):
-        OPEN = "", _("In progress")
-        CONNECTED = "connected", _("Connected")
-        DECLINED = "declined", _("Declined")
-        ERROR = "error", _("Mollie returned an error")
-        EXCHANGE_FAILED = "exchange_failed", _("The code could not be exchanged")
-        OTHER_ORGANIZATION = "other_org", _("Another Mollie organization")
-        ORGANIZATION_TAKEN = "org_taken", _("Organization of another merchant")
-        CANCELLED = "cancelled", _("Cancelled")
-
-    client_link = models.ForeignKey(ClientLink, models.CASCADE, related_name="authorization_requests")
-    flow = models.CharField(max_length=11, choices=Flow)
-    state_digest = ExactCharField(max_length=64, unique=True)
-    browser_digest = ExactCharField(max_length=64, db_index=True)
-    scope = models.TextField()
-    approval_prompt = models.CharField(max_length=5)
-    redirect_uri = models.CharField(max_length=2000, blank=True)
-    client_id = models.CharField(max_length=100)
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(db_index=True)
-    answered_at = models.DateTimeField(null=True)
-    claimed_until = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
-    error = models.CharField(max_length=100, blank=True)
-    error_description = models.CharField(max_length=500, blank=True)
-    exchanged_at = models.DateTimeField(null=True)
-    granted_scope = models.TextField(blank=True)
-    tokens = EncryptedTextField()
-
-    objects = AuthorizationRequestQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("authorization request")
-        verbose_name_plural = _("authorization requests")
-        indexes: ClassVar = [models.Index(fields=["client_link", "-created_at"], name="mollie_ar_latest")]
-
-    def __str__(self) -> str:
-        return f"{self.pk}"
-
-    def is_in_progress(self, now: datetime) -> bool:
-        """Whether a process is at work on the merchant's return right now."""
-        return bool(not self.outcome and self.claimed_until and self.claimed_until > now)
-
-    def is_interrupted(self, now: datetime) -> bool:
-        """Whether the tokens are there and only the connection is missing, with nobody at work."""
-        return bool(not self.outcome and self.tokens is not None and not self.is_in_progress(now))
-
-
-class Organization(models.Model):
-    """A connected Mollie organization, by its `org_…` id: the one thing of it that never changes."""
-
-    class ConnectionStatus(models.TextChoices):
-        CONNECTED = "connected", _("Connected")
-        LOST = "lost", _("Connection lost")
-        DISCONNECTED = "disconnected", _("Disconnected")
-
-    class OnboardingStatus(models.TextChoices):
-        """docs.mollie.com/reference/get-onboarding-status; Mollie may add values, which are kept as they come."""
-
-        NEEDS_DATA = "needs-data", _("Mollie needs more data")
-        IN_REVIEW = "in-review", _("Mollie is checking the data")
-        COMPLETED = "completed", _("Completed")
-
-    organization_id = ExactCharField(_("organization id"), max_length=64, unique=True)
-    name = models.CharField(_("name"), max_length=255, blank=True)
-    access_token = EncryptedTextField()
-    refresh_token = EncryptedTextField()
-    access_token_expires_at = models.DateTimeField(null=True)
-    token_version = models.PositiveIntegerField(default=0)
-    refresh_claimed_until = models.DateTimeField(null=True)
-    refresh_key = models.CharField(max_length=36, blank=True)
-    pending_revocation = EncryptedTextField()
-    client_id = models.CharField(max_length=100, blank=True)
-    redirect_uri = models.CharField(max_length=2000, blank=True)
-    scope = models.TextField(_("scope"), blank=True)
-    authorized_at = models.DateTimeField(_("authorized"), null=True)
-    connection_status = models.CharField(
-        _("connection"),
-        max_length=12,
-        choices=ConnectionStatus,
-        default=ConnectionStatus.CONNECTED,
-        db_index=True,
-    )
-    last_error = models.CharField(_("last error"), max_length=255, blank=True)
-    # No choices: a value that Mollie adds is kept and shown.
-    onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True, db_index=True)
-    can_receive_payments = models.BooleanField(_("can receive payments"), default=False)
-    can_receive_settlements = models.BooleanField(_("can receive settlements"), default=False)
-    signed_up_at = models.DateTimeField(_("signed up"), null=True)
-    dashboard_url = models.CharField(max_length=2000, blank=True)
-    capabilities = models.JSONField(default=dict, blank=True)
-    synced_at = models.DateTimeField(_("last read"), null=True)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        verbose_name = _("organization")
-        verbose_name_plural = _("organizations")
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.organization_id})" if self.name else self.organization_id
-
-    @property
-    def onboarding_status_label(self) -> str:
-        """The status in words; a word of Mollie's that is not known here as it came."""
-        labels = dict(self.OnboardingStatus.choices)
-        return str(labels.get(self.onboarding_status, self.onboarding_status))
-
-    def covers(self, scope: str) -> bool:
-        """Whether the stored tokens hold every scope of a space-separated list."""
-        return set(scope.split()) <= set(self.scope.split())
-
-
-class EventManager(models.Manager["Event"]):
-    def record(
-        self,
-        kind: str,
-        *,
-        client_link_id: uuid.UUID | None = None,
-        organization: Organization | None = None,
-        actor: Any = None,
-        data: dict[str, Any] | None = None,
-        needs_signal: bool = False,
-    ) -> Event:
-        """Write a line of history; with `needs_signal` it waits to be announced to the platform."""
-        now = timezone.now()
-        return self.create(
-            kind=kind,
-            client_link_id=client_link_id,
-            organization=organization,
-            actor=actor if actor is not None and actor.pk else None,
-            data=data or {},
-            at=now,
-            announced_at=None if needs_signal else now,
-        )
-
-
-class Event(models.Model):
-    """One line of history: for people, and as the memory of which signals were sent. Never changed but for that."""
-
-    client_link = models.ForeignKey(ClientLink, models.CASCADE, null=True, related_name="events")
-    organization = models.ForeignKey(Organization, models.SET_NULL, null=True, related_name="events")
-    kind = models.CharField(max_length=32)
-    at = models.DateTimeField()
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    data = models.JSONField(default=dict)
-    announced_at = models.DateTimeField(null=True)
-
-    objects = EventManager()
-
-    class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("events")
-        indexes: ClassVar = [
-            models.Index(fields=["client_link", "at"], name="mollie_ev_history"),
-            models.Index(fields=["announced_at", "at"], name="mollie_ev_unannounced"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

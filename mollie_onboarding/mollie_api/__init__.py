@@ -1,0 +1,41 @@
+"""All that this package knows of Mollie's API: addresses, headers, field names, status codes.
+
+Plain values in, frozen dataclasses out, `MollieError` raised. No model, no request of Django's, no transaction: a caller
+holds none while it calls. Only `transport` imports requests.
+"""
+
+from __future__ import annotations
+
+from .addresses import client_link_authorization_url, is_allowed_url, plain_authorization_url
+from .api import MollieAPI
+from .data import (
+    CLIENT_LINK_LIFETIME,
+    CODE_LIFETIME,
+    IDEMPOTENCY_KEY_LIFETIME,
+    ClientLinkData,
+    CreatedClientLink,
+    OnboardingStatus,
+    OrganizationInfo,
+    Tokens,
+    column_of,
+    digest,
+)
+from .reading import printable
+
+__all__ = [
+    "CLIENT_LINK_LIFETIME",
+    "CODE_LIFETIME",
+    "IDEMPOTENCY_KEY_LIFETIME",
+    "ClientLinkData",
+    "CreatedClientLink",
+    "MollieAPI",
+    "OnboardingStatus",
+    "OrganizationInfo",
+    "Tokens",
+    "client_link_authorization_url",
+    "column_of",
+    "digest",
+    "is_allowed_url",
+    "plain_authorization_url",
+    "printable",
+]
