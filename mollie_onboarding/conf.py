@@ -49,6 +49,10 @@ def _duration(name: str, default: timedelta) -> timedelta:
     return value
 
 
+def _optional_duration(name: str) -> timedelta | None:
+    return None if _get(name) in (None, "") else _duration(name, timedelta())
+
+
 class Conf:
     """Use the one instance, `conf`."""
 
@@ -136,6 +140,26 @@ class Conf:
     def MOLLIE_ONBOARDING_LINK_LIFETIME(self) -> timedelta:  # noqa: N802
         """How long the mailed link works."""
         return _duration("LINK_LIFETIME", timedelta(days=90))
+
+    @property
+    def MOLLIE_ONBOARDING_ALLOW_SHARED_ORGANIZATIONS(self) -> bool:  # noqa: N802
+        """Whether several merchants may be connected to one Mollie organization."""
+        return bool(_get("ALLOW_SHARED_ORGANIZATIONS", False))
+
+    @property
+    def MOLLIE_ONBOARDING_REQUEST_RETENTION(self) -> timedelta:  # noqa: N802
+        """How long finished authorization requests are kept; `purge_onboarding_data` deletes older ones."""
+        return _duration("REQUEST_RETENTION", timedelta(days=90))
+
+    @property
+    def MOLLIE_ONBOARDING_UNCONNECTED_RETENTION(self) -> timedelta | None:  # noqa: N802
+        """How long a client link that never connected is kept after its last change; None keeps it."""
+        return _optional_duration("UNCONNECTED_RETENTION")
+
+    @property
+    def MOLLIE_ONBOARDING_DISCONNECTED_RETENTION(self) -> timedelta | None:  # noqa: N802
+        """How long the personal data of a disconnected merchant are kept; None keeps them."""
+        return _optional_duration("DISCONNECTED_RETENTION")
 
     @property
     def MOLLIE_ONBOARDING_API_URL(self) -> str:  # noqa: N802

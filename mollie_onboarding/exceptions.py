@@ -41,6 +41,19 @@ class InvalidGrantError(MollieResponseError):
     """The code or refresh token is void: the merchant must connect again (RFC 6749 section 5.2)."""
 
 
+class NotConnectedError(MollieError):
+    """There is no connection to act with: the merchant must connect, or connect again.
+
+    `connection_status` is that of the organization: `lost` (Mollie no longer accepts our tokens) or `disconnected`
+    (the platform ended it).
+    """
+
+    def __init__(self, organization_id: str, connection_status: str) -> None:
+        super().__init__(f"Organization {organization_id} is {connection_status}.")
+        self.organization_id = organization_id
+        self.connection_status = connection_status
+
+
 class IdempotencyKeyReusedError(MollieResponseError):
     """Our own fault: the idempotency key had been used for another body."""
 

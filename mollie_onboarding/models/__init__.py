@@ -11,7 +11,8 @@ from .authorization_requests import AuthorizationRequest
 from .claims import ATTENTION_AFTER, CLAIM_LIFETIME, SENDING_CLAIM_LIFETIME
 from .client_links import BODY_COLUMNS, MOVES, NO_CLIENT_LINK, NO_ERROR, ClientLink, Status
 from .events import Event
-from .organizations import Organization
+from .organizations import Organization, new_refresh_key
+from .status_sync import StatusSync
 
 __all__ = [
     "ATTENTION_AFTER",
@@ -26,4 +27,6 @@ __all__ = [
     "Event",
     "Organization",
     "Status",
+    "StatusSync",
+    "new_refresh_key",
 ]

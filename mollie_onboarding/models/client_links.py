@@ -172,6 +172,7 @@ class ClientLink(models.Model):
         UNKNOWN = "unknown", _("Unknown")
         MATCHES = "matches", _("Matches")
         DIFFERS = "differs", _("Differs")
+        CONFIRMED = "confirmed", _("Confirmed by an operator")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # The body of the request, in Mollie's order. 254: RFC 5321; the other lengths are ours, Mollie publishes none.
@@ -252,11 +253,17 @@ class ClientLink(models.Model):
     )
     identity_check = models.CharField(
         _("identity check"),
-        max_length=8,
+        max_length=9,
         choices=IdentityCheck,
         default=IdentityCheck.UNKNOWN,
         editable=False,
     )
+    # A return with an organization that was refused: its `org_…`, and what the operator decided.
+    refused_organization_id = models.CharField(max_length=64, blank=True, editable=False)
+    may_share_organization = models.BooleanField(
+        _("may share an organization"), default=False, editable=False
+    )
+    anonymized_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
     updated_at = models.DateTimeField(auto_now=True)
     created_by = models.ForeignKey(
@@ -407,11 +414,12 @@ class ClientLink(models.Model):
     @property
     def needs_reconnecting(self) -> bool:
         """Whether the row is connected to an organization whose connection was lost or ended."""
-        return bool(
-            self.is_connected
-            and self.organization
-            and self.organization.connection_status != Organization.ConnectionStatus.CONNECTED
-        )
+        return bool(self.is_connected and self.organization and not self.organization.is_connected)
+
+    @property
+    def needs_new_consent(self) -> bool:
+        """Whether the row is connected, but the platform asks for more by now than the merchant agreed to."""
+        return bool(self.is_connected and self.organization and self.organization.needs_new_consent)
 
     def is_same_merchant(self, other: ClientLink) -> bool:
         """Whether two rows are one merchant of the platform: same reference, or same user."""

@@ -2,10 +2,68 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
 from django.db import models
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Concat
 from django.utils.translation import gettext_lazy as _
 
+from mollie_onboarding.conf import conf
 from mollie_onboarding.fields import EncryptedTextField, ExactCharField
+
+from .claims import CLAIM_LIFETIME
+
+STALE_AFTER = timedelta(hours=24)
+CHECK_INTERVAL = timedelta(minutes=1)  # between two readings that a merchant asks for
+
+
+def new_refresh_key() -> str:
+    return str(uuid.uuid4())
+
+
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def claim_refresh(self, pk: int, token_version: int, now: datetime) -> bool:
+        """Take the right to refresh these tokens, for `CLAIM_LIFETIME`.
+
+        False: somebody has it, the tokens are others by now, or the connection has ended.
+        """
+        free = Q(refresh_claimed_until=None) | Q(refresh_claimed_until__lte=now)
+        return bool(
+            self.connected()
+            .filter(free, pk=pk, token_version=token_version)
+            .update(
+                refresh_claimed_until=now + CLAIM_LIFETIME,
+                refresh_started_at=Coalesce("refresh_started_at", Value(now)),
+            )
+        )
+
+    def claim_check(self, pk: int, now: datetime) -> bool:
+        """Take the right to ask Mollie about this organization: once in `CHECK_INTERVAL`."""
+        is_due = Q(check_requested_at=None) | Q(check_requested_at__lte=now - CHECK_INTERVAL)
+        return bool(self.connected().filter(is_due, pk=pk).update(check_requested_at=now))
+
+    def connected(self) -> Self:
+        return self.filter(connection_status=Organization.ConnectionStatus.CONNECTED)
+
+    def stale(self, now: datetime) -> Self:
+        """Connected, and not read for a day: what is shown may be old."""
+        return self.connected().filter(Q(synced_at=None) | Q(synced_at__lte=now - STALE_AFTER))
+
+    def missing(self) -> Self:
+        """Connected here, and no longer on Mollie's list of the partner's clients."""
+        return self.connected().filter(missing_since__isnull=False)
+
+    def needing_consent(self, scopes: Iterable[str]) -> Self:
+        """Connected, but with less than these scopes."""
+        padded = Concat(Value(" "), "scope", Value(" "))
+        lacking = Q(pk__in=[])
+        for scope in scopes:
+            lacking |= ~Q(padded_scope__contains=f" {scope} ")
+        return self.connected().alias(padded_scope=padded).filter(lacking)
 
 
 class Organization(models.Model):
@@ -30,7 +88,9 @@ class Organization(models.Model):
     access_token_expires_at = models.DateTimeField(null=True)
     token_version = models.PositiveIntegerField(default=0)
     refresh_claimed_until = models.DateTimeField(null=True)
-    refresh_key = models.CharField(max_length=36, blank=True)
+    # The idempotency key of the next refresh, and when it was first used.
+    refresh_key = models.CharField(max_length=36, default=new_refresh_key)
+    refresh_started_at = models.DateTimeField(null=True)
     pending_revocation = EncryptedTextField()
     client_id = models.CharField(max_length=100, blank=True)
     redirect_uri = models.CharField(max_length=2000, blank=True)
@@ -43,21 +103,33 @@ class Organization(models.Model):
         default=ConnectionStatus.CONNECTED,
         db_index=True,
     )
+    ended_at = models.DateTimeField(_("lost or disconnected"), null=True)
     last_error = models.CharField(_("last error"), max_length=255, blank=True)
+    # As its register knows it, at Mollie.
+    country = models.CharField(_("country"), max_length=2, blank=True)
+    registration_number = models.CharField(_("registration number"), max_length=50, blank=True)
+    vat_number = models.CharField(_("VAT number"), max_length=50, blank=True)
     # No choices: a value that Mollie adds is kept and shown.
     onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True, db_index=True)
     can_receive_payments = models.BooleanField(_("can receive payments"), default=False)
     can_receive_settlements = models.BooleanField(_("can receive settlements"), default=False)
     signed_up_at = models.DateTimeField(_("signed up"), null=True)
     dashboard_url = models.CharField(max_length=2000, blank=True)
-    capabilities = models.JSONField(default=dict, blank=True)
-    synced_at = models.DateTimeField(_("last read"), null=True)
+    capabilities = models.JSONField(default=list, blank=True)
+    synced_at = models.DateTimeField(_("last read"), null=True, db_index=True)
+    check_requested_at = models.DateTimeField(null=True)
+    # When Mollie's list of clients last had it, and since when it has not.
+    listed_at = models.DateTimeField(null=True)
+    missing_since = models.DateTimeField(_("not listed since"), null=True, db_index=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("organization")
         verbose_name_plural = _("organizations")
+        permissions: ClassVar = [("disconnect_organization", "Can disconnect organizations")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.organization_id})" if self.name else self.organization_id
@@ -71,3 +143,22 @@ class Organization(models.Model):
     def covers(self, scope: str) -> bool:
         """Whether the stored tokens hold every scope of a space-separated list."""
         return set(scope.split()) <= set(self.scope.split())
+
+    @property
+    def is_connected(self) -> bool:
+        return self.connection_status == self.ConnectionStatus.CONNECTED
+
+    @property
+    def needs_new_consent(self) -> bool:
+        """Whether the platform asks for more by now than the merchant agreed to."""
+        return self.is_connected and not self.covers(" ".join(conf.MOLLIE_ONBOARDING_SCOPES))
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether what is shown of it may be old: connected, and not read for a day."""
+        return self.is_connected and (self.synced_at is None or self.synced_at <= now - STALE_AFTER)
+
+    def may_be_checked(self, now: datetime) -> bool:
+        """Whether Mollie may be asked again, a minute after the last time."""
+        return self.is_connected and (
+            self.check_requested_at is None or self.check_requested_at <= now - CHECK_INTERVAL
+        )

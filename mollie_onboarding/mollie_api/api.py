@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -14,17 +13,23 @@ from django.views.decorators.debug import sensitive_variables
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import InvalidGrantError, MollieConnectionError
 
-from .addresses import is_allowed_url, is_web_url
+from .addresses import is_allowed_url
 from .data import (
     DEFAULT_EXPIRES_IN,
+    Capability,
     ClientLinkData,
+    ClientPage,
     CreatedClientLink,
     OnboardingStatus,
     OrganizationInfo,
     Tokens,
 )
-from .reading import get_datetime, get_href, get_object, get_text
+from .reading import get_href, get_object, get_objects, get_text
+from .resources import read_capabilities, read_client_page, read_onboarding_status, read_organization
 from .transport import Bearer, Transport, app_credentials
+
+CLIENTS_PER_PAGE = 250  # the most; docs.mollie.com/reference/list-clients
+MAX_LIST = 20_000_000  # bytes of a page of clients with everything embedded
 
 
 class MollieAPI(Transport):
@@ -99,16 +104,10 @@ class MollieAPI(Transport):
         https://docs.mollie.com/reference/get-current-organization
         """
         answer = self._send("GET", "/v2/organizations/me", auth=Bearer(access_token))
-        organization_id = get_text(answer, "id", 64)
-        if not re.fullmatch(r"\w+", organization_id, re.ASCII):
+        info = read_organization(answer)
+        if info is None:
             raise MollieConnectionError("Mollie's answer names no organization.")
-        return OrganizationInfo(
-            id=organization_id,
-            name=get_text(answer, "name", 255),
-            country=get_text(get_object(answer, "address"), "country", 2),
-            registration_number=get_text(answer, "registrationNumber", 50),
-            vat_number=get_text(answer, "vatNumber", 50),
-        )
+        return info
 
     @sensitive_variables()
     def get_onboarding_status(self, access_token: str) -> OnboardingStatus:
@@ -116,15 +115,50 @@ class MollieAPI(Transport):
 
         https://docs.mollie.com/reference/get-onboarding-status
         """
-        answer = self._send("GET", "/v2/onboarding/me", auth=Bearer(access_token))
-        dashboard_url = get_href(answer, "dashboard")
-        return OnboardingStatus(
-            status=get_text(answer, "status", 50),
-            can_receive_payments=answer.get("canReceivePayments") is True,
-            can_receive_settlements=answer.get("canReceiveSettlements") is True,
-            signed_up_at=get_datetime(answer, "signedUpAt"),
-            dashboard_url=dashboard_url if is_web_url(dashboard_url) else "",
+        return read_onboarding_status(self._send("GET", "/v2/onboarding/me", auth=Bearer(access_token)))
+
+    @sensitive_variables()
+    def list_capabilities(self, access_token: str) -> tuple[Capability, ...]:
+        """What the merchant can do, and what is missing. Needs the scope `onboarding.read`; beta at Mollie.
+
+        https://docs.mollie.com/reference/list-capabilities
+        """
+        return read_capabilities(self._send("GET", "/v2/capabilities", auth=Bearer(access_token)))
+
+    def list_clients(self, start: str = "") -> ClientPage:
+        """The partner's clients, 250 at a time, with everything that their scopes let Mollie embed.
+
+        `start` is the `following` of the page before. Needs `clients.read` on the partner's token. Raises
+        `MollieResponseError` with status 400 for a `start` that Mollie no longer knows.
+        https://docs.mollie.com/reference/list-clients
+        """
+        parameters = {"embed": "organization,onboarding,capabilities", "limit": str(CLIENTS_PER_PAGE)}
+        if start:
+            parameters["from"] = start
+        answer = self._send(
+            "GET",
+            f"/v2/clients?{urlencode(parameters)}",
+            auth=Bearer(conf.MOLLIE_ONBOARDING_ACCESS_TOKEN),
+            max_answer=MAX_LIST,
         )
+        return read_client_page(answer)
+
+    def list_permissions(self) -> dict[str, bool]:
+        """The scopes that Mollie knows, and whether the partner's token holds them.
+
+        https://docs.mollie.com/reference/list-permissions
+        """
+        answer = self._send("GET", "/v2/permissions", auth=Bearer(conf.MOLLIE_ONBOARDING_ACCESS_TOKEN))
+        permissions = get_objects(get_object(answer, "_embedded"), "permissions")
+        return {get_text(item, "id", 100): item.get("granted") is True for item in permissions}
+
+    def get_partner_type(self) -> str:
+        """What kind of partner the platform's own organization is: `oauth`, `signuplink`, `useragent`, or '' for none.
+
+        https://docs.mollie.com/reference/get-partner-status
+        """
+        partner = Bearer(conf.MOLLIE_ONBOARDING_ACCESS_TOKEN)
+        return get_text(self._send("GET", "/v2/organizations/me/partner", auth=partner), "partnerType", 50)
 
     @sensitive_variables()
     def _request_tokens(self, fields: dict[str, str], idempotency_key: str = "") -> Tokens:
@@ -146,6 +180,7 @@ class MollieAPI(Transport):
             refresh_token=get_text(answer, "refresh_token", 4096),
             expires_at=timezone.now() + timedelta(seconds=_expires_in(answer)),
             scope=" ".join(get_text(answer, "scope", 2000).split()),
+            was_replayed=self.was_replayed,
         )
 
 

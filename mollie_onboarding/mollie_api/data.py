@@ -109,6 +109,7 @@ class Tokens:
     refresh_token: str = field(repr=False)
     expires_at: datetime
     scope: str
+    was_replayed: bool = False  # from Mollie's memory of the idempotency key: `expires_at` is too late then
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,45 @@ class OnboardingStatus:
     can_receive_settlements: bool
     signed_up_at: datetime | None
     dashboard_url: str
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a merchant must do for a capability: `id` (`needs-data`, …), until when, and where. '' where not known."""
+
+    id: str
+    status: str = ""
+    due_at: str = ""  # ISO 8601
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One thing that an organization can do or not yet, by `GET /v2/capabilities` (beta). All words may be new ones."""
+
+    name: str
+    status: str = ""
+    status_reason: str = ""
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientInfo:
+    """One organization of `GET /v2/clients`. What was not embedded, or could not be read, is None."""
+
+    organization_id: str
+    organization: OrganizationInfo | None = None
+    onboarding: OnboardingStatus | None = None
+    capabilities: tuple[Capability, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ClientPage:
+    """A page of `GET /v2/clients`. `following` is where the next one begins, '' at the end."""
+
+    clients: tuple[ClientInfo, ...]
+    unreadable: int  # items without an organization id
+    following: str
 
 
 def _to_ascii_domain(address: str) -> str:

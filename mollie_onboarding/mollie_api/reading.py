@@ -17,6 +17,12 @@ def get_object(data: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def get_objects(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects of a list; whatever else is in it is left out."""
+    value = data.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def get_href(answer: dict[str, Any], name: str) -> str:
     """The address of a link, '' when there is none, or one that is too long: half an address leads nowhere."""
     url = get_text(get_object(get_object(answer, "_links"), name), "href", MAX_URL + 1)

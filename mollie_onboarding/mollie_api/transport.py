@@ -48,6 +48,9 @@ class Transport:
 
     def __init__(self, *, time_budget: float = TIME_BUDGET) -> None:
         self.deadline = time.monotonic() + time_budget
+        self.was_replayed = (
+            False  # whether the last answer was an earlier one, repeated for its idempotency key
+        )
 
     @sensitive_variables()
     def _send(
@@ -59,6 +62,7 @@ class Transport:
         body: bytes | None = None,
         content_type: str = "application/json",
         idempotency_key: str = "",
+        max_answer: int = MAX_ANSWER,
     ) -> dict[str, Any]:
         """The one place where a request leaves, and where a status becomes an exception."""
         url = conf.MOLLIE_ONBOARDING_API_URL + path
@@ -96,13 +100,14 @@ class Transport:
                 stream=True,
             )
             with response:
-                content = _read(response, self.deadline)
+                content = _read(response, self.deadline, max_answer)
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             # HTTPError is urllib3's, for a body that breaks off; OSError and ValueError come from `_read`.
             logger.warning("Mollie: %s %s got no answer: %s", method, path, type(exc).__name__)
             # `from None`: the exceptions of requests carry the request, with its credentials.
             raise MollieConnectionError(f"Mollie gave no answer ({type(exc).__name__}).") from None
         logger.info("Mollie: %s %s answered %s", method, path, response.status_code)
+        self.was_replayed = _was_replayed(response)
         return _result(response, content)
 
 
@@ -110,7 +115,7 @@ class Transport:
 def _result(response: requests.Response, content: bytes) -> dict[str, Any]:
     """The JSON object of a good answer, or the exception that fits a bad one."""
     status = response.status_code
-    was_replayed = response.headers.get("Idempotent-Replayed", "").lower() == "true"
+    was_replayed = _was_replayed(response)
     if status in RETRIED_STATUSES or status >= 500 or status < 200 or 300 <= status < 400:
         raise MollieConnectionError(
             f"Mollie answered {status}.",
@@ -132,6 +137,11 @@ def _result(response: requests.Response, content: bytes) -> dict[str, Any]:
     if status < 300:
         return answer
     raise _refusal(status, answer)
+
+
+def _was_replayed(response: requests.Response) -> bool:
+    """Whether the answer is an earlier one, repeated. docs.mollie.com/reference/api-idempotency"""
+    return response.headers.get("Idempotent-Replayed", "").lower() == "true"
 
 
 def _refusal(status: int, answer: dict[str, Any]) -> MollieResponseError:
@@ -239,15 +249,15 @@ def _forget_session() -> None:
 os.register_at_fork(after_in_child=_forget_session)
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """The body, as long as it is no larger than `MAX_ANSWER` and comes before the deadline."""
+def _read(response: requests.Response, deadline: float, max_answer: int) -> bytes:
+    """The body, as long as it is no larger than `max_answer` bytes and comes before the deadline."""
     chunks: list[bytes] = []
     size = 0
     # read1 gives what is there: a server that sends a byte now and then cannot keep us beyond the deadline.
     while chunk := response.raw.read1(65536, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_ANSWER:
+        if size > max_answer:
             raise ValueError("The answer is too large.")
         if time.monotonic() > deadline:
             raise TimeoutError("The answer is too slow.")
