@@ -15,7 +15,7 @@ from django.http import QueryDict
 from django.utils.crypto import get_random_string
 
 from .conf import conf
-from .models import Authorization, SandboxClientLink, SandboxOrganization, Switch
+from .models import Authorization, AuthorizationQuerySet, SandboxClientLink, SandboxOrganization, Switch
 from .scopes import SCOPES
 
 ERRORS = (
@@ -94,11 +94,15 @@ def allow(
     Raises `DeadPageError` if there is no such organization.
     """
     organization = _organization(request, organization_id, name, email)
+    earlier = Authorization.objects.filter(organization=organization).active()
+    scope = _granted_scope(request, earlier)
     if request.approval_prompt == "force":
-        Authorization.objects.filter(organization=organization).revoke()
+        earlier.revoke()
+    # Whoever vanished from the partner's list comes back with a new authorization.
+    SandboxOrganization.objects.filter(pk=organization.pk, is_listed=False).update(is_listed=True)
     authorization = Authorization.objects.create(
         organization=organization,
-        scope=request.scope,
+        scope=scope,
         redirect_uri=request.redirect_uri,
         code=f"auth_{get_random_string(30)}",
     )
@@ -113,6 +117,15 @@ def refuse(request: AuthorizationRequest, error: str = "access_denied") -> str:
 
 def error_url(error: str, description: str, state: str) -> str:
     return _callback_url({"error": error, "error_description": description, "state": state})
+
+
+def _granted_scope(request: AuthorizationRequest, earlier: AuthorizationQuerySet) -> str:
+    """The scope asked for, or with the switch the one granted before, which adopters report of Mollie's `auto`."""
+    keeps_old_scope = Switch.objects.filter(name=Switch.Name.AUTO_KEEPS_OLD_SCOPE).exists()
+    latest = earlier.order_by("-pk").first()
+    if latest is not None and keeps_old_scope and request.approval_prompt == "auto":
+        return latest.scope
+    return request.scope
 
 
 def _living_client_link(client_link_id: str) -> SandboxClientLink:

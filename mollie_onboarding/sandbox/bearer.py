@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from .conf import conf
 from .errors import MollieRefusalError
-from .models import SandboxOrganization, Token
+from .models import SandboxOrganization, Switch, Token
+from .scopes import SCOPES
+
+WITHHELD: dict[str, str] = {
+    Switch.Name.PARTNER_WITHOUT_CLIENTS_READ: "clients.read",
+    Switch.Name.PARTNER_WITHOUT_CLIENTS_WRITE: "clients.write",
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    organization: SandboxOrganization
+    scopes: frozenset[str]
+    is_partner: bool = False
 
 
 def partner_organization() -> SandboxOrganization:
@@ -23,27 +38,41 @@ def partner_organization() -> SandboxOrganization:
     )
 
 
-def require_partner(request: HttpRequest) -> None:
-    """Let the partner's advanced access token pass, nothing else. Raises `MollieRefusalError`: 400, 401, 403."""
-    token = _bearer_token(request)
-    if constant_time_compare(token, conf.access_token):
-        return
-    if _merchant_token(token) is not None:
+def require_partner(request: HttpRequest, scope: str) -> None:
+    """Let the partner's advanced access token pass if it holds the scope. Raises `MollieRefusalError`: 400, 401, 403."""
+    caller = identify(request)
+    if not caller.is_partner:
         raise MollieRefusalError(403, "An OAuth token of a merchant has no access here")
-    raise _unauthorized()
+    _require_scope(caller, scope)
 
 
-def authenticate(request: HttpRequest, scope: str) -> SandboxOrganization:
-    """The organization whose token it is, if that token holds the scope. Raises `MollieRefusalError`: 400, 401, 403."""
+def authenticate(request: HttpRequest, scope: str) -> Caller:
+    """Who calls, if the token holds the scope. Raises `MollieRefusalError`: 400, 401, 403."""
+    caller = identify(request)
+    _require_scope(caller, scope)
+    return caller
+
+
+def identify(request: HttpRequest) -> Caller:
+    """Who calls, whatever the token may do. Raises `MollieRefusalError`: 400, 401."""
     value = _bearer_token(request)
     if constant_time_compare(value, conf.access_token):
-        return partner_organization()
+        return Caller(partner_organization(), _partner_scopes(), is_partner=True)
     token = _merchant_token(value)
     if token is None:
         raise _unauthorized()
-    if scope not in token.authorization.scope.split():
+    authorization = token.authorization
+    return Caller(authorization.organization, frozenset(authorization.scope.split()))
+
+
+def _require_scope(caller: Caller, scope: str) -> None:
+    if scope not in caller.scopes:
         raise MollieRefusalError(403, f"The access token lacks the permission {scope}")
-    return token.authorization.organization
+
+
+def _partner_scopes() -> frozenset[str]:
+    on = Switch.objects.filter(name__in=WITHHELD).values_list("name", flat=True)
+    return SCOPES - {WITHHELD[name] for name in on}
 
 
 def _bearer_token(request: HttpRequest) -> str:

@@ -47,6 +47,8 @@ def early_answer(fault: Fault, request: HttpRequest) -> HttpResponse | None:
             return HttpResponse(page, status=options.get("status", 503))
         case Kind.DROP_BEFORE:
             return DroppedResponse(request)
+        case Kind.UNAUTHORIZED:
+            return MollieRefusalError(401, options.get("detail", "The access token was revoked")).response()
         case Kind.CONFLICT:
             return MollieRefusalError(409, options.get("detail", "The same call is in progress")).response()
         case Kind.STATUS if not options.get("cached"):

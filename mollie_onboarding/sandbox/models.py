@@ -9,10 +9,17 @@ from __future__ import annotations
 from typing import ClassVar, cast
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from .conf import CLIENT_LINK_LIFETIME, CODE_LIFETIME
+
+
+class SandboxOrganizationQuerySet(models.QuerySet["SandboxOrganization"]):
+    def clients(self) -> SandboxOrganizationQuerySet:
+        """Those in the partner's list of clients."""
+        connected = Exists(Authorization.objects.active().filter(organization=OuterRef("pk")))
+        return self.filter(Q(is_client=True) | connected, is_listed=True)
 
 
 class SandboxOrganization(models.Model):
@@ -33,13 +40,26 @@ class SandboxOrganization(models.Model):
     status = models.CharField(max_length=64, default=Status.NEEDS_DATA)
     can_receive_payments = models.BooleanField(default=False)
     can_receive_settlements = models.BooleanField(default=False)
+    capabilities = models.JSONField(null=True)  # empty: they follow from the three columns above
     signed_up_at = models.DateTimeField(default=timezone.now)
+    is_client = models.BooleanField(default=False)  # also without an authorization
+    is_listed = models.BooleanField(default=True)  # off: not in the partner's list, whatever else holds
+
+    objects = SandboxOrganizationQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-signed_up_at", "id"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})"
+
+    def shows(self, scope: str) -> bool:
+        """Whether the partner's list may show what the scope guards; all of it if nobody was ever asked for scopes."""
+        # Sifted here and not by the database: a page has fetched the authorizations of all its rows at once.
+        authorizations = self.authorization_set.all()
+        if not authorizations:
+            return True
+        return any(row.revoked_at is None and scope in row.scope.split() for row in authorizations)
 
 
 class SandboxClientLink(models.Model):
@@ -170,6 +190,10 @@ class Fault(models.Model):
         REVOKE = "revoke"
         ORGANIZATION = "organization"
         ONBOARDING = "onboarding"
+        CAPABILITIES = "capabilities"
+        CLIENTS = "clients"
+        PERMISSIONS = "permissions"
+        PARTNER = "partner"
 
     class Kind(models.TextChoices):
         RATE_LIMITED = "rate_limited", "429 with Retry-After"
@@ -180,8 +204,9 @@ class Fault(models.Model):
         LOSE_ANSWER = "lose_answer", "work done, answer lost"
         NOT_JSON = "not_json", "answer is not JSON"
         TOO_LARGE = "too_large", "answer of 2 MB"
-        WRONG_HOST = "wrong_host", "client link leads to a foreign host"
+        WRONG_HOST = "wrong_host", "client link or next page leads to a foreign host"
         VALIDATION = "validation", "422 for a field"
+        UNAUTHORIZED = "unauthorized", "401 error object"
         CONFLICT = "conflict", "409 error object"
         STATUS = "status", "any status, any JSON body"
         REPLAYED_ERROR = "replayed_error", "500 that a repeat with the same key gets again"
@@ -203,6 +228,9 @@ class Switch(models.Model):
     class Name(models.TextChoices):
         ROTATE_REFRESH_TOKENS = "rotate_refresh_tokens", "a refresh gives a new refresh token"
         USED_LINK_IS_DEAD = "used_link_is_dead", "a client link works once"
+        AUTO_KEEPS_OLD_SCOPE = "auto_keeps_old_scope", "approval_prompt=auto grants no more than before"
+        PARTNER_WITHOUT_CLIENTS_READ = "partner_without_clients_read", "the partner lacks clients.read"
+        PARTNER_WITHOUT_CLIENTS_WRITE = "partner_without_clients_write", "the partner lacks clients.write"
 
     name = models.CharField(primary_key=True, max_length=64, choices=Name.choices)
 

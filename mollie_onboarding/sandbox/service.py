@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -38,7 +38,7 @@ def add_fault(operation: str, kind: str, *, times: int | None = 1, **options: An
     """Let the next `times` calls of an operation fail; None means all of them, until cleared.
 
     Options by kind: rate_limited(retry_after), server_error(status, detail), unavailable_html(status), slow(seconds),
-    wrong_host(host), validation(field, detail), conflict(detail), status(status, body, cached),
+    wrong_host(host), validation(field, detail), unauthorized(detail), conflict(detail), status(status, body, cached),
     replayed_error(status, detail). Raises `ValueError` for an unknown operation or kind, and for less than one time.
     """
     if times is not None and times < 1:
@@ -140,11 +140,48 @@ def move_onboarding(
     organization_id: str, status: str, can_receive_payments: bool, can_receive_settlements: bool
 ) -> None:
     """Set the onboarding status; any status is taken. Raises `SandboxOrganization.DoesNotExist`."""
-    organization = SandboxOrganization.objects.get(pk=organization_id)
-    organization.status = status
-    organization.can_receive_payments = can_receive_payments
-    organization.can_receive_settlements = can_receive_settlements
-    organization.save(update_fields=["status", "can_receive_payments", "can_receive_settlements"])
+    _set(
+        organization_id,
+        status=status,
+        can_receive_payments=can_receive_payments,
+        can_receive_settlements=can_receive_settlements,
+    )
+
+
+def set_capabilities(organization_id: str, capabilities: Sequence[Mapping[str, Any]] | None) -> None:
+    """Set the capabilities as Mollie would give them, `_links` included; None has them follow from the status again.
+
+    Raises `SandboxOrganization.DoesNotExist`.
+    """
+    _set(organization_id, capabilities=None if capabilities is None else list(capabilities))
+
+
+def rename(organization_id: str, name: str) -> None:
+    """The merchant changes the organization's name. Raises `SandboxOrganization.DoesNotExist`."""
+    _set(organization_id, name=name)
+
+
+def add_clients(count: int, **columns: Any) -> list[str]:
+    """Make many organizations that are clients without an authorization; `columns` are the same for all.
+
+    Returns their ids, which sort in the order they were made in.
+    """
+    # Sign-ups draw a number without a leading zero, so these ids never meet theirs.
+    latest = SandboxOrganization.objects.filter(pk__lt="org_1").order_by("-pk").first()
+    first = 1 if latest is None else int(latest.pk.removeprefix("org_")) + 1
+    rows = [
+        SandboxOrganization(id=f"org_{number:08}", **{**_client_columns(number), **columns})
+        for number in range(first, first + count)
+    ]
+    return [row.pk for row in SandboxOrganization.objects.bulk_create(rows)]
+
+
+def remove_client(organization_id: str) -> None:
+    """Take an organization off the partner's list of clients, without ending what it authorized.
+
+    A new authorization brings it back. Raises `SandboxOrganization.DoesNotExist`.
+    """
+    _set(organization_id, is_client=False, is_listed=False)
 
 
 def calls(operation: str | None = None) -> Sequence[Call]:
@@ -153,6 +190,15 @@ def calls(operation: str | None = None) -> Sequence[Call]:
     if operation == "tokens":
         return list(found.filter(operation__in=["tokens", "exchange", "refresh", "revoke"]))
     return list(found if operation is None else found.filter(operation=operation))
+
+
+def _set(organization_id: str, **columns: Any) -> None:
+    if not SandboxOrganization.objects.filter(pk=organization_id).update(**columns):
+        raise SandboxOrganization.DoesNotExist(organization_id)
+
+
+def _client_columns(number: int) -> dict[str, Any]:
+    return {"name": f"Client {number}", "email": f"owner{number}@example.org", "is_client": True}
 
 
 def _client_link_params(state: str, scope: str, approval_prompt: str) -> QueryDict:

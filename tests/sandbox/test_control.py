@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,16 @@ def test_control_of_an_empty_sandbox(client: Client) -> None:
     page = client.get("/").content.decode()
 
     assert "None: everything works." in page
+
+
+def test_pages_show_the_newest_organizations_only(client: Client, link_id: str) -> None:
+    service.add_clients(150)
+    newest = service.sign_up("Newest Mill").pk
+    consent = f"/dashboard/client-link/{link_id}?client_id=app_box&state=s&scope=onboarding.read"
+
+    for path in ("/", consent):
+        shown = set(re.findall(r"org_[0-9]+", client.get(path).content.decode()))
+        assert (len(shown), newest in shown) == (100, True)
 
 
 def test_organization_is_moved_on(client: Client, organization_id: str) -> None:

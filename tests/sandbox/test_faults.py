@@ -39,6 +39,7 @@ def test_rate_limited_tokens_use_mollies_error_object(api: Api) -> None:
         ("server_error", {}, 500),
         ("server_error", {"status": 502, "detail": "bad gateway"}, 502),
         ("conflict", {}, 409),
+        ("unauthorized", {}, 401),
     ],
 )
 def test_error_before_work(api: Api, kind: str, options: dict[str, Any], status: int) -> None:
@@ -210,6 +211,68 @@ def test_fault_until_cleared(api: Api) -> None:
     assert {api.get("/v2/organizations/me").status_code for _ in range(3)} == {500}
     service.clear_faults()
     assert api.get("/v2/organizations/me").status_code == 200
+
+
+OPERATIONS = {
+    "organization": "/v2/organizations/me",
+    "onboarding": "/v2/onboarding/me",
+    "capabilities": "/v2/capabilities",
+    "clients": "/v2/clients",
+    "permissions": "/v2/permissions",
+    "partner": "/v2/organizations/me/partner",
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("rate_limited", 429),
+        ("server_error", 500),
+        ("unavailable_html", 503),
+        ("unauthorized", 401),
+        ("conflict", 409),
+        ("validation", 422),
+        ("status", 400),
+        ("replayed_error", 500),
+    ],
+)
+def test_faults_of_what_is_read(api: Api, operation: str, kind: str, status: int) -> None:
+    service.add_fault(operation, kind)
+
+    assert api.get(OPERATIONS[operation]).status_code == status
+    assert api.get(OPERATIONS[operation]).status_code == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_spoilt_answers_of_what_is_read(api: Api, operation: str) -> None:
+    service.add_fault(operation, "drop_before")
+    service.add_fault(operation, "lose_answer")
+    service.add_fault(operation, "not_json")
+    service.add_fault(operation, "too_large")
+    path = OPERATIONS[operation]
+
+    assert isinstance(api.get(path), DroppedResponse)
+    assert isinstance(api.get(path), DroppedResponse)
+    with pytest.raises(ValueError, match="Expecting"):
+        api.get(path).json()
+    assert len(api.get(path).content) > 2_000_000
+
+
+@pytest.mark.parametrize("path", ["/v2/clients/org_1", "/v2/permissions/moon.read"])
+def test_worked_out_faults_come_before_the_search(api: Api, path: str) -> None:
+    service.add_fault("any", "replayed_error")
+
+    assert api.get(path).status_code == 500
+    assert api.get(path).status_code == 404
+
+
+def test_unauthorized(api: Api) -> None:
+    service.add_fault("clients", "unauthorized", detail="The token is gone")
+
+    error = assert_mollie_error(api.get("/v2/clients"), 401)
+
+    assert (error["title"], error["detail"]) == ("Unauthorized Request", "The token is gone")
 
 
 def test_fault_of_another_operation(api: Api) -> None:

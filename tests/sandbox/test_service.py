@@ -73,6 +73,12 @@ def test_unknown_names() -> None:
         service.set_switch("nothing", True)
     with pytest.raises(SandboxOrganization.DoesNotExist):
         service.move_onboarding("org_1", "completed", True, True)
+    with pytest.raises(SandboxOrganization.DoesNotExist):
+        service.set_capabilities("org_1", [])
+    with pytest.raises(SandboxOrganization.DoesNotExist):
+        service.rename("org_1", "Old Mill")
+    with pytest.raises(SandboxOrganization.DoesNotExist):
+        service.remove_client("org_1")
 
 
 def test_calls_by_operation(api: Api, code: str) -> None:
@@ -83,6 +89,29 @@ def test_calls_by_operation(api: Api, code: str) -> None:
     assert [call.operation for call in service.calls("tokens")] == ["exchange", "refresh", "revoke"]
     assert [call.operation for call in service.calls("refresh")] == ["refresh"]
     assert len(service.calls()) == 4
+
+
+def test_add_clients() -> None:
+    service.sign_up("Old Mill")
+
+    first = service.add_clients(12)
+    second = service.add_clients(2, name="Twin", status="completed")
+
+    ids = [*first, *second]
+    assert len(set(ids)) == 14
+    assert ids == sorted(ids)
+    assert ids == [row.pk for row in SandboxOrganization.objects.clients().order_by("pk")]
+    assert SandboxOrganization.objects.get(pk=first[2]).name == "Client 3"
+    twin = SandboxOrganization.objects.get(pk=second[1])
+    assert (twin.name, twin.email, twin.status) == ("Twin", "owner14@example.org", "completed")
+    assert service.add_clients(0) == []
+
+
+def test_rename(api: Api, granted: dict[str, str], organization_id: str) -> None:
+    service.rename(organization_id, "New Mill")
+
+    for path in ("/v2/organizations/me", "/v2/onboarding/me"):
+        assert api.get(path, granted["access_token"]).json()["name"] == "New Mill"
 
 
 def test_reset(organization_id: str) -> None:

@@ -222,6 +222,17 @@ def test_revoking_refresh_token_ends_everything(api: Api, granted: dict[str, Any
     assert api.revoke(granted["refresh_token"]).status_code == 204
 
 
+def test_revoking_a_replaced_refresh_token_ends_everything(api: Api, granted: dict[str, Any]) -> None:
+    # It belongs to the same grant, RFC 7009 section 2.1; whoever holds an old one must be able to end it.
+    service.set_switch("rotate_refresh_tokens", True)
+    latest = api.refresh(granted["refresh_token"]).json()
+
+    assert api.revoke(granted["refresh_token"]).status_code == 204
+
+    assert api.get(ME, latest["access_token"]).status_code == 401
+    assert_oauth_error(api.refresh(latest["refresh_token"]), "invalid_grant")
+
+
 def test_revoking_access_token_keeps_the_rest(api: Api, granted: dict[str, Any]) -> None:
     # The hint may be wrong, RFC 7009 section 2.1.
     assert api.revoke(granted["access_token"], "refresh_token").status_code == 204

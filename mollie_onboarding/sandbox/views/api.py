@@ -1,104 +1,25 @@
-"""The API: one call in, one answer out; faults strike on the way (see `faults`)."""
+"""The endpoints a platform calls: who may, what is done, what is answered."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import get_random_string
-from django.views.decorators.csrf import csrf_exempt
 
-from mollie_onboarding.sandbox import faults, idempotency, resources, schema
+from mollie_onboarding.sandbox import resources, schema
 from mollie_onboarding.sandbox import tokens as token_endpoint
-from mollie_onboarding.sandbox.bearer import authenticate, require_partner
-from mollie_onboarding.sandbox.errors import HAL_JSON, MollieRefusalError, OAuthRefusalError, RefusalError
-from mollie_onboarding.sandbox.models import Call, Fault, SandboxClientLink
-from mollie_onboarding.sandbox.server import DroppedResponse
+from mollie_onboarding.sandbox.bearer import authenticate, identify, require_partner
+from mollie_onboarding.sandbox.errors import MollieRefusalError, OAuthRefusalError
+from mollie_onboarding.sandbox.models import SandboxClientLink
+from mollie_onboarding.sandbox.scopes import SCOPES
 
-from .common import View, sandbox_view
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One API call, and the fault it drew."""
-
-    request: HttpRequest
-    fault: Fault | None
-
-    def work(self, work: Callable[[], HttpResponse]) -> HttpResponse:
-        """Do the work, unless the fault has it come to something else."""
-        answer = faults.worked_out_answer(self.fault) if self.fault else None
-        return answer or work()
-
-    def once(self, credential: str, work: Callable[[], HttpResponse]) -> HttpResponse:
-        """The same, once per idempotency key."""
-        return idempotency.once(self.request, credential, lambda: self.work(work))
-
-
-Endpoint = Callable[[Exchange], HttpResponse]
-
-
-def api_view(operation_of: Callable[[HttpRequest], str], *methods: str) -> Callable[[Endpoint], View]:
-    def decorate(endpoint: Endpoint) -> View:
-        # Programs call with credentials of their own; no browser's cookie counts here.
-        @csrf_exempt
-        @sandbox_view
-        def view(request: HttpRequest) -> HttpResponse:
-            if request.method not in methods:
-                return _method_not_allowed(methods)
-            return _serve(request, operation_of(request), endpoint)
-
-        return view
-
-    return decorate
-
-
-def _serve(request: HttpRequest, operation: str, endpoint: Endpoint) -> HttpResponse:
-    """Record the call, draw a fault, answer."""
-    fault = faults.claim(operation)
-    call = Call.objects.create(
-        operation=operation,
-        method=request.method or "",
-        path=request.path,
-        idempotency_key=idempotency.key_of(request),
-        fault=fault.kind if fault else "",
-    )
-    response = _answer(Exchange(request, fault), endpoint)
-    response["RateLimit-Policy"] = f'"{operation}";q=20;w=3;mollie-burst=60'
-    response["RateLimit"] = f'"{operation}";r=19;t=3'
-    call.replayed = idempotency.REPLAYED in response
-    call.status = None if isinstance(response, DroppedResponse) else response.status_code
-    call.save(update_fields=["replayed", "status"])
-    return response
-
-
-def _answer(exchange: Exchange, endpoint: Endpoint) -> HttpResponse:
-    fault, request = exchange.fault, exchange.request
-    early_answer = faults.early_answer(fault, request) if fault else None
-    if early_answer is not None:
-        return early_answer
-    try:
-        response = endpoint(exchange)
-    except RefusalError as refusal:
-        response = refusal.response()
-    return faults.spoil(fault, request, response) if fault else response
-
-
-def _method_not_allowed(methods: tuple[str, ...]) -> HttpResponse:
-    response = MollieRefusalError(405, "The endpoint does not know this method").response()
-    response["Allow"] = ", ".join(methods)
-    return response
-
-
-def _hal(resource: resources.Resource, status: int = 200) -> HttpResponse:
-    return JsonResponse(resource, status=status, content_type=HAL_JSON)
+from .serving import Exchange, api_view, hal
 
 
 @api_view(lambda request: "client_links", "POST")
 def create_client_link(exchange: Exchange) -> HttpResponse:
-    require_partner(exchange.request)
+    require_partner(exchange.request, "clients.write")
     return exchange.once("partner", lambda: _create_client_link(exchange))
 
 
@@ -110,10 +31,8 @@ def _create_client_link(exchange: Exchange) -> HttpResponse:
     number = SandboxClientLink.objects.count()
     prefix = "cl" if number % 2 == 0 else "csr"
     link = SandboxClientLink.objects.create(id=f"{prefix}_{get_random_string(21)}", data=data)
-    host = ""
-    if exchange.fault and exchange.fault.kind == Fault.Kind.WRONG_HOST:
-        host = exchange.fault.options.get("host", "my.mollie.com.evil.example")
-    return _hal(resources.client_link(request, link, with_self=number % 3 == 0, host=host), 201)
+    with_self, host = number % 3 == 0, exchange.foreign_host
+    return hal(resources.client_link(request, link, with_self=with_self, host=host), 201)
 
 
 def _json_body(request: HttpRequest) -> object:
@@ -127,14 +46,44 @@ def _json_body(request: HttpRequest) -> object:
 
 @api_view(lambda request: "organization", "GET")
 def organization(exchange: Exchange) -> HttpResponse:
-    row = authenticate(exchange.request, "organizations.read")
-    return exchange.work(lambda: _hal(resources.organization(exchange.request, row)))
+    row = authenticate(exchange.request, "organizations.read").organization
+    return exchange.work(lambda: hal(resources.organization(exchange.request, row)))
 
 
 @api_view(lambda request: "onboarding", "GET")
 def onboarding(exchange: Exchange) -> HttpResponse:
-    row = authenticate(exchange.request, "onboarding.read")
-    return exchange.work(lambda: _hal(resources.onboarding(exchange.request, row)))
+    row = authenticate(exchange.request, "onboarding.read").organization
+    return exchange.work(lambda: hal(resources.onboarding(exchange.request, row)))
+
+
+@api_view(lambda request: "partner", "GET")
+def partner(exchange: Exchange) -> HttpResponse:
+    caller = authenticate(exchange.request, "organizations.read")
+    return exchange.work(lambda: hal(resources.partner(exchange.request, is_partner=caller.is_partner)))
+
+
+@api_view(lambda request: "capabilities", "GET")
+def capabilities(exchange: Exchange) -> HttpResponse:
+    row = authenticate(exchange.request, "onboarding.read").organization
+    return exchange.work(lambda: hal(resources.capability_list(exchange.request, row)))
+
+
+@api_view(lambda request: "permissions", "GET")
+def permissions(exchange: Exchange) -> HttpResponse:
+    granted = identify(exchange.request).scopes
+    return exchange.work(lambda: hal(resources.permission_list(exchange.request, granted)))
+
+
+@api_view(lambda request: "permissions", "GET")
+def permission(exchange: Exchange, scope: str) -> HttpResponse:
+    granted = identify(exchange.request).scopes
+    return exchange.work(lambda: _permission(exchange.request, scope, granted))
+
+
+def _permission(request: HttpRequest, scope: str, granted: frozenset[str]) -> HttpResponse:
+    if scope not in SCOPES:
+        raise MollieRefusalError(404, f"There is no permission with the id '{scope}'")
+    return hal(resources.permission(request, scope, granted))
 
 
 def _token_operation(request: HttpRequest) -> str:

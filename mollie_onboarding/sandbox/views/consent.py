@@ -26,6 +26,7 @@ from mollie_onboarding.sandbox.scopes import in_words
 from .common import sandbox_view
 
 NEW = "new"
+SHOWN_ORGANIZATIONS = 100  # newest first; a test may have made 100,000
 
 
 # Exempt because this page plays a foreign site: the host site's CSRF cookie would not be there, and must not be
@@ -82,7 +83,7 @@ def _context(authorization_request: AuthorizationRequest) -> dict[str, object]:
         "authorization_request": authorization_request,
         "client_link": client_link,
         "made_before": made_before,
-        "organizations": organizations,
+        "organizations": organizations[:SHOWN_ORGANIZATIONS],
         "log_in": log_in,
         "connected": set(
             Authorization.objects.active().values_list("organization_id", flat=True),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mollie_onboarding.sandbox import service
 from mollie_onboarding.sandbox.addresses import path_to
@@ -18,6 +18,7 @@ from mollie_onboarding.sandbox.models import Call, Fault, SandboxClientLink, San
 from .common import sandbox_view
 
 SHOWN_CALLS = 30
+SHOWN_ORGANIZATIONS = 100  # newest first; a test may have made 100,000
 
 
 @sandbox_view
@@ -26,7 +27,7 @@ def control(request: HttpRequest) -> HttpResponse:
     on = set(Switch.objects.values_list("name", flat=True))
     context = {
         "client_links": SandboxClientLink.objects.select_related("organization"),
-        "organizations": SandboxOrganization.objects.all(),
+        "organizations": SandboxOrganization.objects.all()[:SHOWN_ORGANIZATIONS],
         "statuses": SandboxOrganization.Status.choices,
         "faults": Fault.objects.active().order_by("pk"),
         "operations": Fault.Operation.choices,
@@ -44,6 +45,12 @@ def control(request: HttpRequest) -> HttpResponse:
 @require_POST
 def control_organization(request: HttpRequest, organization_id: str) -> HttpResponse:
     get_object_or_404(SandboxOrganization, pk=organization_id)
+    _change_organization(request, organization_id)
+    return _see_other(path_to(request, "control"))
+
+
+def _change_organization(request: HttpRequest, organization_id: str) -> None:
+    """Buttons named `revoke` and `move`."""
     if "revoke" in request.POST:
         service.revoke_authorizations(organization_id)
     else:
@@ -53,7 +60,6 @@ def control_organization(request: HttpRequest, organization_id: str) -> HttpResp
             "can_receive_payments" in request.POST,
             "can_receive_settlements" in request.POST,
         )
-    return _back(request)
 
 
 @sandbox_view
@@ -64,7 +70,7 @@ def control_faults(request: HttpRequest) -> HttpResponse:
         _change(request)
     except ValueError as error:
         return HttpResponseBadRequest(str(error), content_type="text/plain")
-    return _back(request)
+    return _see_other(path_to(request, "control"))
 
 
 def _change(request: HttpRequest) -> None:
@@ -92,18 +98,27 @@ def _options(text: str) -> dict[str, Any]:
     return options
 
 
-def _back(request: HttpRequest) -> HttpResponse:
-    response = HttpResponseRedirect(path_to(request, "control"))
+def _see_other(path: str) -> HttpResponse:
+    response = HttpResponseRedirect(path)
     response.status_code = 303
     return response
 
 
 @sandbox_view
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def dashboard(request: HttpRequest, organization_id: str) -> HttpResponse:
-    """Where a merchant would go on with the onboarding at Mollie."""
+    """Where a merchant would go on with the onboarding at Mollie, or take the app's access away."""
     organization = get_object_or_404(SandboxOrganization, pk=organization_id)
-    context = {"organization": organization, "control_url": path_to(request, "control")}
+    if request.method == "POST":
+        _change_organization(request, organization_id)
+        return _see_other(path_to(request, "dashboard", organization_id=organization_id))
+    context = {
+        "organization": organization,
+        "statuses": SandboxOrganization.Status.choices,
+        "has_access": organization.authorization_set.active().exists(),
+        "platform_name": conf.platform_name,
+        "control_url": path_to(request, "control"),
+    }
     return render(request, "mollie_sandbox/dashboard.html", context)
 
 
