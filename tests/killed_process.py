@@ -1,6 +1,6 @@
 """A process of the platform that is killed at a given place, with no chance to clean up.
 
-python -m tests.killed_process <module> <attribute> <before|after> <callback|create> <argument> [<cookie>]
+python -m tests.killed_process <module> <attribute> <before|after> <callback|create|token|disconnect|revoke|send> <argument> [<cookie>]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import django
 def main(module: str, attribute: str, moment: str, job: str, argument: str, cookie: str = "") -> None:
     django.setup()
     from mollie_onboarding import services
-    from mollie_onboarding.models import ClientLink
+    from mollie_onboarding.models import ClientLink, Organization
     from mollie_onboarding.state import cookie_name
     from mollie_onboarding.testing import sandbox_mollie
     from tests.conftest import Browser
@@ -40,6 +40,12 @@ def main(module: str, attribute: str, moment: str, job: str, argument: str, cook
             browser.come_back(argument)
         elif job == "create":
             services.create_client_link(ClientLink.objects.get(pk=argument))
+        elif job == "token":
+            services.get_access_token(argument)
+        elif job == "disconnect":
+            services.disconnect(Organization.objects.get(organization_id=argument))
+        elif job == "revoke":
+            services.revoke_pending()
         else:
             services.send_onboarding_link(ClientLink.objects.get(pk=argument).pk)
 

@@ -10,3 +10,7 @@ from tests.settings import DATABASES
 
 for _alias, _name in json.loads(os.environ["TEST_DATABASE_NAMES"]).items():
     DATABASES[_alias]["NAME"] = _name
+
+# A Mollie in a process of its own, where the test has one.
+if "TEST_API_URL" in os.environ:
+    MOLLIE_ONBOARDING_API_URL = os.environ["TEST_API_URL"]

@@ -28,10 +28,13 @@ DEFAULTS = {
     "TRUSTED_PROXY_COUNT": 0,
     "STATE_LIFETIME": timedelta(hours=24),
     "LINK_LIFETIME": timedelta(days=90),
+    "ALLOW_SHARED_ORGANIZATIONS": False,
+    "REQUEST_RETENTION": timedelta(days=90),
     "API_URL": "https://api.mollie.com",
     "AUTHORIZE_URL": "https://my.mollie.com/oauth2/authorize",
     "LINK_HOSTS": ("my.mollie.com",),
 }
+KEPT_WITHOUT_END = ("UNCONNECTED_RETENTION", "DISCONNECTED_RETENTION")
 REQUIRED = [name for name, default in DEFAULTS.items() if default is None]
 OPTIONAL = [name for name, default in DEFAULTS.items() if default is not None]
 
@@ -43,7 +46,7 @@ def read(name):
 def test_settings_are_all_here():
     properties = {name: value for name, value in vars(Conf).items() if isinstance(value, property)}
 
-    assert set(properties) == {f"MOLLIE_ONBOARDING_{name}" for name in DEFAULTS}
+    assert set(properties) == {f"MOLLIE_ONBOARDING_{name}" for name in (*DEFAULTS, *KEPT_WITHOUT_END)}
     assert all(value.__doc__ and value.__doc__.endswith(".") for value in properties.values())
 
 
@@ -54,6 +57,14 @@ def test_setting_missing(settings, name):
 
     assert read(name) == DEFAULTS[name]
     assert type(read(name)) is type(DEFAULTS[name])
+
+
+@pytest.mark.parametrize("name", KEPT_WITHOUT_END)
+def test_retention_that_is_not_set_keeps_everything(name):
+    assert read(name) is None
+    for value, expected in (("", None), (3600, timedelta(hours=1)), ("30 00:00:00", timedelta(days=30))):
+        with override_settings(**{f"MOLLIE_ONBOARDING_{name}": value}):
+            assert read(name) == expected
 
 
 @pytest.mark.parametrize("name", REQUIRED)

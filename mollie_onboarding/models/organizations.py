@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from django.db import models
+from django.db import OperationalError, connections, models, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils.translation import gettext_lazy as _
@@ -41,6 +41,15 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
             )
         )
 
+    def is_free(self, pk: int) -> bool:
+        """Whether no other transaction has the row locked. A reference to it that was just written locks on MariaDB."""
+        no_key = connections[self.db].features.has_select_for_no_key_update
+        try:
+            with transaction.atomic(using=self.db):
+                return self.select_for_update(nowait=True, no_key=no_key).filter(pk=pk).exists()
+        except OperationalError:
+            return False
+
     def claim_check(self, pk: int, now: datetime) -> bool:
         """Take the right to ask Mollie about this organization: once in `CHECK_INTERVAL`."""
         is_due = Q(check_requested_at=None) | Q(check_requested_at__lte=now - CHECK_INTERVAL)
@@ -58,12 +67,12 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
         return self.connected().filter(missing_since__isnull=False)
 
     def needing_consent(self, scopes: Iterable[str]) -> Self:
-        """Connected, but with less than these scopes."""
-        padded = Concat(Value(" "), "scope", Value(" "))
+        """Connected, but with less than these scopes. Where none is stored, it is not known what was granted."""
+        padded = Concat(Value(" "), "scope", Value(" "), output_field=models.TextField())
         lacking = Q(pk__in=[])
         for scope in scopes:
             lacking |= ~Q(padded_scope__contains=f" {scope} ")
-        return self.connected().alias(padded_scope=padded).filter(lacking)
+        return self.connected().exclude(scope="").alias(padded_scope=padded).filter(lacking)
 
 
 class Organization(models.Model):
@@ -151,7 +160,8 @@ class Organization(models.Model):
     @property
     def needs_new_consent(self) -> bool:
         """Whether the platform asks for more by now than the merchant agreed to."""
-        return self.is_connected and not self.covers(" ".join(conf.MOLLIE_ONBOARDING_SCOPES))
+        asked_for = " ".join(conf.MOLLIE_ONBOARDING_SCOPES)
+        return self.is_connected and bool(self.scope) and not self.covers(asked_for)
 
     def is_stale(self, now: datetime) -> bool:
         """Whether what is shown of it may be old: connected, and not read for a day."""
