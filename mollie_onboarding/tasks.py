@@ -24,5 +24,10 @@ def send_onboarding_link(client_link_id: str) -> None:
 
 
 @task()
+def revoke_tokens(organization_pk: str) -> None:
+    services.revoke_tokens(int(organization_pk))
+
+
+@task()
 def send_connected_notice(client_link_id: str) -> None:
     services.send_connected_notice(uuid.UUID(client_link_id))

@@ -31,9 +31,9 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
         """Requests with tokens that were never connected, and that nobody is working on."""
         return self.filter(outcome="", tokens__isnull=False, claimed_until__lte=now)
 
-    def void(self, client_link_id: uuid.UUID) -> None:
-        """End every request of a row that is not finished: whoever comes back with one connects nothing."""
-        self.filter(client_link=client_link_id, outcome="").update(
+    def void(self, *client_link_ids: uuid.UUID) -> None:
+        """End every request of these rows that is not finished: whoever comes back with one connects nothing."""
+        self.filter(client_link__in=client_link_ids, outcome="").update(
             outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
         )
 

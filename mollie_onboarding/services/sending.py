@@ -48,7 +48,9 @@ def reason_not_to_send(client_link: ClientLink) -> str | Promise:
     """Why this merchant gets no onboarding link, in words for an operator; '' when they do."""
     if client_link.is_cancelled:
         return _("The client link is cancelled.")
-    if client_link.is_connected and not client_link.needs_reconnecting:
+    if client_link.anonymized_at:
+        return _("The personal data of the merchant were erased.")
+    if client_link.is_connected and not (client_link.needs_reconnecting or client_link.needs_new_consent):
         return _("The merchant is connected.")
     return ""
 
@@ -77,7 +79,7 @@ def request_sending(
         )
         if queued:
             Event.objects.record("send_requested", client_link_id=client_link.pk, actor=actor)
-        _nudge_after_commit("send_onboarding_link", client_link.pk)
+        nudge_after_commit("send_onboarding_link", client_link.pk)
     return bool(queued)
 
 
@@ -89,12 +91,13 @@ def request_sending_by_merchant(client_link: ClientLink) -> None:
         request_sending(client_link, unless_sent_since=since)
 
 
-def _nudge_after_commit(task_name: str, pk: uuid.UUID) -> None:
+def nudge_after_commit(task_name: str, pk: uuid.UUID | int) -> None:
+    """Wake a task for a row, once what was written of it is committed."""
     # Robust: a queue that is down costs nothing but time, the row is queued all the same.
     transaction.on_commit(lambda: _nudge(task_name, pk), robust=True)
 
 
-def _nudge(task_name: str, pk: uuid.UUID) -> None:
+def _nudge(task_name: str, pk: uuid.UUID | int) -> None:
     # The one arrow that points left: a task calls this module, and this module wakes the task.
     from mollie_onboarding import tasks
 
@@ -103,7 +106,7 @@ def _nudge(task_name: str, pk: uuid.UUID) -> None:
 
 def nudge_notice(client_link: ClientLink) -> None:
     """Wake the task that sends the notice after connecting."""
-    _nudge_after_commit("send_connected_notice", client_link.pk)
+    nudge_after_commit("send_connected_notice", client_link.pk)
 
 
 def send_onboarding_link(client_link_id: uuid.UUID) -> bool | None:
