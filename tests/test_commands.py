@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from io import StringIO
@@ -16,8 +17,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from mollie_onboarding import signals
+from mollie_onboarding.exceptions import MollieResponseError
+from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from tests.conftest import authorization_url, page_status
+from tests.connected import connect
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
@@ -144,31 +148,63 @@ def interrupted(sandbox, browser, make_client_link):
 
 
 def test_sync_resumes_an_interrupted_connection(sandbox, interrupted, browser):
-    assert run("sync_onboarding_status") == "1 of 1 interrupted connections finished, 0 signals sent.\n"
+    assert "1 of 1 interrupted connection finished." in run("sync_onboarding_status")
 
     interrupted.refresh_from_db()
     assert interrupted.status == Status.CONNECTED
     assert page_status(browser.get(interrupted.merchant_path())) == "connected"
     assert len([call for call in sandbox.calls("tokens") if call.operation == "exchange"]) == 1
-    assert run("sync_onboarding_status") == "0 of 0 interrupted connections finished, 0 signals sent.\n"
+    assert "0 of 0 interrupted connections finished." in run("sync_onboarding_status")
 
 
 def test_sync_resumes_after_the_access_token_is_over(sandbox, interrupted):
     with time_machine.travel(timezone.now() + timedelta(hours=2)):
         summary = run("sync_onboarding_status")
 
-    assert summary.startswith("1 of 1 ")
+    assert "1 of 1 interrupted connection finished." in summary
     interrupted.refresh_from_db()
     assert interrupted.status == Status.CONNECTED
 
 
-def test_sync_dry_run_changes_nothing(sandbox, interrupted):
-    Event.objects.record("ready", client_link_id=interrupted.pk, needs_signal=True)
+@pytest.fixture
+def organizations(sandbox):
+    def make(count: int, **columns: Any) -> list[Organization]:
+        return connect(sandbox, count, **columns)
+
+    return make
+
+
+@pytest.fixture
+def leaving():
+    """A disconnected organization whose tokens are still to be revoked."""
+    return Organization.objects.create(
+        organization_id="org_leaving",
+        connection_status=Organization.ConnectionStatus.DISCONNECTED,
+        pending_revocation=Secret("refresh_of_who_left"),
+    )
+
+
+@pytest.fixture
+def unsent(make_client_link):
+    """An event whose process died before it sent the signal."""
+    row = make_client_link()
+    with time_machine.travel(timezone.now() - timedelta(hours=1)):
+        return Event.objects.record("declined", client_link_id=row.pk, needs_signal=True)
+
+
+def test_sync_dry_run_changes_nothing(sandbox, interrupted, leaving, unsent):
+    Organization.objects.create(organization_id="org_1")
     before, calls = snapshot(), len(sandbox.calls())
 
     summary = run("sync_onboarding_status", "--dry-run")
 
-    assert summary == "1 interrupted, 1 signals unsent, nothing done (dry run).\n"
+    assert summary == (
+        "1 signal to send, 1 connection to finish, 1 revocation to make, 1 organization to read. "
+        "Nothing was done (dry run).\n"
+    )
+    figures = json.loads(run("sync_onboarding_status", "--dry-run", "--json"))
+    work = {"signals": 1, "connections": 1, "revocations": 1, "organizations": 1}
+    assert figures == {**work, "dry_run": True, "ok": True}
     assert snapshot() == before
     assert len(sandbox.calls()) == calls
 
@@ -178,43 +214,153 @@ def test_sync_fails_where_a_connection_could_not_be_finished(sandbox, interrupte
 
     summary, error = run_and_fail("sync_onboarding_status")
 
-    assert summary == "0 of 1 interrupted connections finished, 0 signals sent.\n"
+    assert "0 of 1 interrupted connection finished." in summary
     assert "not finished" in error
-    assert run("sync_onboarding_status").startswith("1 of 1 ")
+    assert "1 of 1 interrupted connection finished." in run("sync_onboarding_status")
 
 
-def test_sync_sends_signals_that_a_dead_process_left(make_client_link):
+def test_sync_sends_signals_that_a_dead_process_left(sandbox, unsent):
     heard = []
-    row = make_client_link()
-    with time_machine.travel(timezone.now() - timedelta(hours=1)):
-        event = Event.objects.record("declined", client_link_id=row.pk, needs_signal=True)
 
     def hear(event: Event, **arguments: Any) -> None:
         heard.append(event)
 
     signals.merchant_declined.connect(hear)
     try:
-        assert run("sync_onboarding_status") == "0 of 0 interrupted connections finished, 1 signals sent.\n"
-        assert run("sync_onboarding_status") == "0 of 0 interrupted connections finished, 0 signals sent.\n"
+        assert run("sync_onboarding_status").startswith("1 signal sent again.")
+        assert run("sync_onboarding_status").startswith("0 signals sent again.")
     finally:
         signals.merchant_declined.disconnect(hear)
 
-    assert heard == [event]
+    assert heard == [unsent]
 
 
-def test_sync_sends_signals_also_where_the_key_of_a_connection_is_gone(interrupted, settings):
-    with time_machine.travel(timezone.now() - timedelta(hours=1)):
-        event = Event.objects.record("declined", client_link_id=interrupted.pk, needs_signal=True)
+def test_sync_sends_signals_also_where_the_key_of_a_connection_is_gone(interrupted, unsent, settings):
     settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
     with pytest.raises(CommandError, match="not finished"):
         run("sync_onboarding_status")
 
-    event.refresh_from_db()
-    assert event.announced_at is not None
+    unsent.refresh_from_db()
+    assert unsent.announced_at is not None
     assert AuthorizationRequest.objects.filter(tokens__isnull=False).exists()
 
 
+def test_sync_revokes_what_waits_for_it(sandbox, leaving):
+    sandbox.add_fault("revoke", "server_error")
+
+    summary, error = run_and_fail("sync_onboarding_status")
+
+    assert "0 of 1 pending revocation made." in summary
+    assert error == "Some tokens were not revoked; they are tried again with the next run."
+    assert "1 of 1 pending revocation made." in run("sync_onboarding_status")
+    assert "0 of 0 pending revocations made." in run("sync_onboarding_status")
+
+
+def test_sync_says_what_it_read(sandbox, organizations):
+    _, second, third = organizations(3)
+    sandbox.move_onboarding(second.organization_id, "completed", True, True)
+    sandbox.remove_client(third.organization_id)
+    sandbox.add_clients(2)
+
+    assert run("sync_onboarding_status") == (
+        "0 signals sent again. 0 of 0 interrupted connections finished. 0 of 0 pending revocations made. "
+        "2 organizations read in 1 call. 2 organizations changed. 1 organization no longer on Mollie's list.\n"
+        "On Mollie's list, but not connected here: org_00000004, org_00000005.\n"
+    )
+
+
+def test_sync_as_json(sandbox, organizations):
+    organizations(2)
+    sandbox.add_clients(1)
+
+    figures = json.loads(run("sync_onboarding_status", "--json"))
+
+    assert figures == {
+        "signals_sent": 0,
+        "connections_finished": 0,
+        "connections_unfinished": 0,
+        "revocations_done": 0,
+        "revocations_failed": 0,
+        "pages": 1,
+        "calls": 1,
+        "read": 2,
+        "changed": 2,
+        "without_status": 0,
+        "unknown": 1,
+        "unknown_ids": ["org_00000003"],
+        "missing": 0,
+        "unreadable": 0,
+        "lost": 0,
+        "failed": 0,
+        "fallback": False,
+        "fallback_reason": "",
+        "interrupted": "",
+        "ok": True,
+    }
+
+
+def test_sync_names_twenty_unknown_organizations(sandbox):
+    ids = sandbox.add_clients(120)
+
+    summary = run("sync_onboarding_status")
+
+    _, unknown, _ = summary.split("\n")
+    assert unknown == f"On Mollie's list, but not connected here: {', '.join(ids[:20])} and 100 more."
+    figures = json.loads(run("sync_onboarding_status", "--json"))
+    assert figures["unknown_ids"] == ids[:100]
+    assert figures["unknown"] == 120
+
+
+def test_sync_fails_while_mollie_is_down_and_everybody_stays_connected(sandbox, organizations):
+    organizations(2)
+    sandbox.add_fault("clients", "unavailable_html")
+
+    summary, error = run_and_fail("sync_onboarding_status", "--json")
+
+    assert error == (
+        "The status was not read to the end: Mollie answered 503. The next run goes on with what is left."
+    )
+    assert json.loads(summary)["ok"] is False
+    assert Organization.objects.connected().count() == 2
+
+
+def test_sync_says_that_the_list_is_not_open(sandbox, organizations):
+    *_, last = organizations(3)
+    sandbox.set_switch("partner_without_clients_read", True)
+    sandbox.revoke_authorizations(last.organization_id)
+    sandbox.add_fault("onboarding", "status", status=403)
+
+    summary, error = run_and_fail("sync_onboarding_status")
+
+    assert summary.endswith(
+        "Mollie's list of clients is not open to MOLLIE_ONBOARDING_ACCESS_TOKEN (403): it needs clients.read. "
+        "1 organization read one by one. 1 organization changed. 1 connection found lost.\n"
+    )
+    assert error == "Some organizations were not read; the log says which and why."
+
+
+def test_sync_limits_what_is_read_one_by_one(sandbox, organizations):
+    organizations(3)
+    sandbox.set_switch("partner_without_clients_read", True)
+
+    assert "2 organizations read one by one." in run("sync_onboarding_status", "--limit=2")
+
+
+def test_sync_goes_on_where_one_part_cannot(sandbox, monkeypatch, organizations):
+    organizations(1)
+
+    def fail() -> None:
+        raise MollieResponseError(418, "")
+
+    monkeypatch.setattr("mollie_onboarding.services.revoke_pending", fail)
+
+    summary, error = run_and_fail("sync_onboarding_status")
+
+    assert "1 organization read in 1 call." in summary
+    assert error == "Mollie answered 418."
+
+
 @pytest.mark.parametrize("command", ["send_onboarding_links", "sync_onboarding_status"])
-def test_every_command_writes_one_line(command):
+def test_every_command_writes_one_line(sandbox, command):
     assert re.fullmatch(r"[^\n]+\.\n", run(command))

@@ -6,6 +6,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from mollie_onboarding.exceptions import MollieConnectionError
+
 from .addresses import is_web_url
 from .data import Capability, ClientInfo, ClientPage, OnboardingStatus, OrganizationInfo, Requirement
 from .reading import get_datetime, get_href, get_object, get_objects, get_text
@@ -70,19 +72,21 @@ def _requirement(item: dict[str, Any]) -> Requirement:
 
 
 def read_client_page(answer: dict[str, Any]) -> ClientPage:
-    """docs.mollie.com/reference/list-clients"""
-    embedded = get_object(answer, "_embedded").get("clients")
-    items = embedded if isinstance(embedded, list) else []
+    """docs.mollie.com/reference/list-clients. Raises `MollieConnectionError` where there is no list: it is not an empty one."""
+    items = get_object(answer, "_embedded").get("clients")
+    if not isinstance(items, list):
+        raise MollieConnectionError("Mollie's answer holds no list of clients.")
     clients = tuple(_client(item) for item in items if isinstance(item, dict) and _organization_id(item))
     return ClientPage(clients, unreadable=len(items) - len(clients), following=_following(answer))
 
 
 def _client(item: dict[str, Any]) -> ClientInfo:
     embedded = get_object(item, "_embedded")
+    organization = read_organization(get_object(embedded, "organization"))
     onboarding = get_object(embedded, "onboarding")
     return ClientInfo(
         organization_id=_organization_id(item),
-        organization=read_organization(get_object(embedded, "organization")),
+        organization=organization if organization and organization.id == _organization_id(item) else None,
         onboarding=read_onboarding_status(onboarding) if get_text(onboarding, "status", 50) else None,
         capabilities=_embedded_capabilities(embedded),
     )

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import django
 import requests
+from django.core.exceptions import ImproperlyConfigured
 from django.views.decorators.debug import sensitive_variables
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -66,6 +67,8 @@ class Transport:
     ) -> dict[str, Any]:
         """The one place where a request leaves, and where a status becomes an exception."""
         url = conf.MOLLIE_ONBOARDING_API_URL + path
+        if not url.startswith(("https://", "http://")):
+            raise ImproperlyConfigured("MOLLIE_ONBOARDING_API_URL is not a web address.")
         headers = {"User-Agent": _user_agent(), "Accept": "application/hal+json, application/json"}
         if body is not None:
             headers["Content-Type"] = content_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -20,12 +21,21 @@ SIGNALS: dict[str, tuple[Signal, type]] = {
     "sent": (signals.client_link_sent, ClientLink),
     "connected": (signals.merchant_connected, ClientLink),
     "declined": (signals.merchant_declined, ClientLink),
+    "connection_lost": (signals.connection_lost, Organization),
+    "disconnected": (signals.organization_disconnected, Organization),
     "onboarding_status_changed": (signals.onboarding_status_changed, Organization),
 }
 
 
-def announce(event: Event) -> None:
-    """Send the signal of an event that is committed, then mark it. A receiver's error is logged by Django."""
+def announce(*events: Event) -> None:
+    """Send the signals of events that are committed, then mark them all. A receiver's error is logged by Django."""
+    for event in events:
+        _send(event)
+    pks = [event.pk for event in events]
+    Event.objects.filter(pk__in=pks, announced_at=None).update(announced_at=timezone.now())
+
+
+def _send(event: Event) -> None:
     signal, sender = SIGNALS[event.kind]
     arguments: dict[str, Any] = {"event": event}
     if sender is ClientLink:
@@ -37,7 +47,12 @@ def announce(event: Event) -> None:
     if event.kind == "onboarding_status_changed":
         arguments |= {"old": event.data["old"], "new": event.data["new"]}
     signal.send_robust(sender, **arguments)
-    Event.objects.filter(pk=event.pk, announced_at=None).update(announced_at=timezone.now())
+
+
+def announce_after_commit(event: Event) -> None:
+    """Send the signal once the transaction of the caller is committed."""
+    rows = Event.objects.select_related("client_link__organization", "organization")
+    transaction.on_commit(lambda: announce(rows.get(pk=event.pk)), robust=True)
 
 
 def announce_overdue() -> int:

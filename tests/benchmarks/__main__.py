@@ -32,6 +32,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.response import HTTPResponse
 
 from mollie_onboarding.models import ClientLink, Organization
+from tests.benchmarks.sync import print_sync
 from tests.conftest import MERCHANT, Browser, authorization_url, state_of
 
 RUNS = 200
@@ -152,6 +153,8 @@ def main() -> None:
         for name in walks[0]:
             median = statistics.median(walk[name] for walk in walks)
             print(f"{name:36}{median:8.2f}{median / floor:8.1f}")
+
+        print_sync()
 
 
 def admin_list(rows: int) -> dict[str, float]:
