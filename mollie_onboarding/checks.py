@@ -221,8 +221,21 @@ def check_authorization_settings(**kwargs: Any) -> CheckResult:
 @register(Tags.security)
 def check_durations(**kwargs: Any) -> CheckResult:
     """The lifetimes are durations, and a client link lives longer than a state."""
+    messages = _find_no_durations((16, "STATE_LIFETIME"), (17, "LINK_LIFETIME"))
+    if not messages and conf.MOLLIE_ONBOARDING_STATE_LIFETIME >= CLIENT_LINK_LIFETIME:
+        messages.append(
+            _error(
+                18,
+                "MOLLIE_ONBOARDING_STATE_LIFETIME is not shorter than the 30 days of a client link.",
+                "Every click would make a new client link. A day is plenty.",
+            )
+        )
+    return messages
+
+
+def _find_no_durations(*settings_by_number: tuple[int, str]) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
-    for number, name in ((16, "STATE_LIFETIME"), (17, "LINK_LIFETIME")):
+    for number, name in settings_by_number:
         try:
             getattr(conf, f"MOLLIE_ONBOARDING_{name}")
         except ImproperlyConfigured:
@@ -233,15 +246,42 @@ def check_durations(**kwargs: Any) -> CheckResult:
                     'Use a timedelta, a number of seconds, or a text such as "1 00:00:00".',
                 )
             )
-    if not messages and conf.MOLLIE_ONBOARDING_STATE_LIFETIME >= CLIENT_LINK_LIFETIME:
+    return messages
+
+
+@register(Tags.security)
+def check_retention(**kwargs: Any) -> CheckResult:
+    """The retentions are durations, and nothing is deleted while the link to it still works."""
+    messages = _find_no_durations(
+        (21, "REQUEST_RETENTION"), (22, "UNCONNECTED_RETENTION"), (23, "DISCONNECTED_RETENTION")
+    )
+    if messages or _find_no_durations((17, "LINK_LIFETIME")):
+        return messages
+    retention = conf.MOLLIE_ONBOARDING_UNCONNECTED_RETENTION
+    if retention is not None and retention < conf.MOLLIE_ONBOARDING_LINK_LIFETIME:
         messages.append(
-            _error(
-                18,
-                "MOLLIE_ONBOARDING_STATE_LIFETIME is not shorter than the 30 days of a client link.",
-                "Every click would make a new client link. A day is plenty.",
+            _warning(
+                9,
+                "MOLLIE_ONBOARDING_UNCONNECTED_RETENTION is shorter than MOLLIE_ONBOARDING_LINK_LIFETIME.",
+                "Links would lead nowhere before the day that their mail names. Keep rows as long as their links.",
             )
         )
     return messages
+
+
+@register(Tags.security)
+def check_switches(**kwargs: Any) -> CheckResult:
+    """What is on or off is a bool: a text such as "False", as the environment gives it, would be on."""
+    names = ("REQUIRE_LOGIN", "SIGNUP_ENABLED", "SIGNUP_LOGIN_REQUIRED", "ALLOW_SHARED_ORGANIZATIONS")
+    return [
+        _error(
+            24,
+            f"MOLLIE_ONBOARDING_{name} is neither True nor False.",
+            'Set it to True or False, without quotes. In the environment everything is text: "False" counts as on.',
+        )
+        for name in names
+        if getattr(settings, f"MOLLIE_ONBOARDING_{name}", False) not in (True, False)
+    ]
 
 
 @register(Tags.security)

@@ -48,15 +48,25 @@ def encrypt(text: str) -> str:
 
 def decrypt(stored: str) -> str:
     """The text behind a database value. Raises `DecryptionError` when no configured key fits."""
+    return _decrypt(stored, conf.MOLLIE_ONBOARDING_ENCRYPTION_KEYS)
+
+
+def is_on_newest_key(stored: str) -> bool:
+    """Whether the newest key fits a database value, so that it needs none of the others."""
+    try:
+        _decrypt(stored, conf.MOLLIE_ONBOARDING_ENCRYPTION_KEYS[:1])
+    except DecryptionError:
+        return False
+    return True
+
+
+@sensitive_variables()
+def _decrypt(stored: str, keys: tuple[str, ...]) -> str:
     if not stored.startswith(VERSION_PREFIX):
         raise DecryptionError("The database holds a token in a form that this version does not know.")
     try:
-        return (
-            _fernet(conf.MOLLIE_ONBOARDING_ENCRYPTION_KEYS)
-            .decrypt(stored.removeprefix(VERSION_PREFIX))
-            .decode()
-        )
-    except InvalidToken:
+        return _fernet(keys).decrypt(stored.removeprefix(VERSION_PREFIX)).decode()
+    except (InvalidToken, ValueError):  # ValueError: letters that no base64 has
         raise DecryptionError(
             "A token in the database was encrypted with a key that is not in MOLLIE_ONBOARDING_ENCRYPTION_KEYS."
         ) from None

@@ -99,6 +99,19 @@ MISTAKES = {
         {"TRUSTED_PROXY_COUNT": None},
         {"TRUSTED_PROXY_COUNT": -1, "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
     ],
+    "E021": [
+        {"REQUEST_RETENTION": "90 days old"},
+        {"REQUEST_RETENTION": 0},
+        {"REQUEST_RETENTION": None},
+    ],
+    "E022": [{"UNCONNECTED_RETENTION": "a year"}, {"UNCONNECTED_RETENTION": timedelta(0)}],
+    "E023": [{"DISCONNECTED_RETENTION": "never"}, {"DISCONNECTED_RETENTION": -1}],
+    "E024": [
+        {"ALLOW_SHARED_ORGANIZATIONS": "False"},
+        {"REQUIRE_LOGIN": "0"},
+        {"SIGNUP_ENABLED": "off"},
+        {"SIGNUP_LOGIN_REQUIRED": None},
+    ],
     "W001": [{"SCOPES": ["organizations.read", "onboarding.read", "onbording.write"]}],
     "W002": [{"SCOPES": "organizations.read"}],
     "W003": [{"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}],
@@ -107,6 +120,10 @@ MISTAKES = {
     "W006": [{"API_URL": "https://evil.example"}, {"API_URL": "http://api.mollie.com"}],
     "W007": [{"AUTHORIZE_URL": "https://evil.example/oauth2/authorize"}],
     "W008": [{"LINK_HOSTS": ["my.mollie.com", "evil.example"]}, {"LINK_HOSTS": "evil.example"}],
+    "W009": [
+        {"UNCONNECTED_RETENTION": timedelta(days=89)},
+        {"UNCONNECTED_RETENTION": timedelta(days=180), "LINK_LIFETIME": timedelta(days=181)},
+    ],
 }
 every_mistake = pytest.mark.parametrize(
     ("check_id", "mistake"),
@@ -118,8 +135,8 @@ every_mistake = pytest.mark.parametrize(
 
 
 def test_every_check_id_has_a_mistake():
-    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 21)] + [
-        f"W{number:03}" for number in range(1, 9)
+    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 25)] + [
+        f"W{number:03}" for number in range(1, 10)
     ]
 
 
@@ -164,9 +181,21 @@ def test_mistake_is_found(change, check_id, mistake):
         {"DEBUG": True, "SESSION_COOKIE_SECURE": False, "CSRF_COOKIE_SECURE": False},
         {"DEBUG": True, "API_URL": "http://127.0.0.1:8000/sandbox", "LINK_HOSTS": "127.0.0.1:8000"},
         {"API_URL": "https://api.mollie.com/", "LINK_HOSTS": "my.mollie.com"},
+        {
+            "UNCONNECTED_RETENTION": timedelta(days=90),
+            "REQUEST_RETENTION": 60,
+            "DISCONNECTED_RETENTION": "1 00:00:00",
+        },
+        {"UNCONNECTED_RETENTION": None, "DISCONNECTED_RETENTION": ""},
+        {
+            "REQUIRE_LOGIN": True,
+            "SIGNUP_ENABLED": False,
+            "SIGNUP_LOGIN_REQUIRED": 1,
+            "ALLOW_SHARED_ORGANIZATIONS": 0,
+        },
         {"API_URL": "", "AUTHORIZE_URL": "", "LINK_HOSTS": "", "REDIRECT_URI": "", "APPROVAL_PROMPT": ""},
     ],
-    ids=range(20),
+    ids=range(23),
 )
 def test_correct_settings(change, correct):
     change(**correct)
@@ -201,6 +230,11 @@ def test_several_mistakes_at_once(change):
         LINK_LIFETIME="x",
         SIGNUP_LIMIT="x",
         TRUSTED_PROXY_COUNT="x",
+        REQUEST_RETENTION="x",
+        UNCONNECTED_RETENTION="x",
+        DISCONNECTED_RETENTION="x",
+        ALLOW_SHARED_ORGANIZATIONS="x",
+        REQUIRE_LOGIN="x",
         API_URL="https://a.example",
         AUTHORIZE_URL="https://b.example",
         LINK_HOSTS="c.example",
@@ -210,8 +244,15 @@ def test_several_mistakes_at_once(change):
 
     assert sorted(ids()) == [
         *("E002", "E004", "E006", "E013", "E014", "E015", "E016", "E017", "E019", "E020"),
+        *("E021", "E022", "E023", "E024", "E024"),
         *("W001", "W002", "W004", "W005", "W006", "W007", "W008"),
     ]
+
+
+def test_link_lifetime_that_is_no_duration_is_said_once(change):
+    change(LINK_LIFETIME="x", UNCONNECTED_RETENTION=60)
+
+    assert ids() == ["E017"]
 
 
 def test_unknown_scopes_are_named(change):

@@ -292,7 +292,7 @@ class ClientLink(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.organization_name
+        return self.organization_name or str(self.pk)  # a row that was anonymized has no name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert the row, or write the editable columns that were changed since it was read, and nothing else.
