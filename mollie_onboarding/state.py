@@ -44,7 +44,9 @@ class IssuedState:
 
 
 @sensitive_variables()
-def issue_state(client_link: ClientLink, *, flow: str, browser_secret: str, now: datetime) -> IssuedState:
+def issue_state(
+    client_link: ClientLink, *, flow: str, browser_secret: str, now: datetime, approval_prompt: str
+) -> IssuedState:
     """Write an authorization request, and give the state that belongs to it. RFC 6749 section 4.1.1.
 
     The browser's secret is used again only where it belongs to a live request of ours, so that several tabs work
@@ -60,7 +62,7 @@ def issue_state(client_link: ClientLink, *, flow: str, browser_secret: str, now:
         state_digest=digest(issued.state),
         browser_digest=digest(issued.browser_secret),
         scope=" ".join(conf.MOLLIE_ONBOARDING_SCOPES),
-        approval_prompt=conf.MOLLIE_ONBOARDING_APPROVAL_PROMPT,
+        approval_prompt=approval_prompt,
         # A client link takes no redirect URI: Mollie uses the registered one.
         redirect_uri=conf.MOLLIE_ONBOARDING_REDIRECT_URI
         if flow == AuthorizationRequest.Flow.AUTHORIZE

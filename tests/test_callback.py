@@ -21,7 +21,7 @@ from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI, OnboardingStatus, OrganizationInfo, Tokens
 from mollie_onboarding.sandbox.models import SandboxOrganization
-from mollie_onboarding.services import completing
+from mollie_onboarding.services import completing, connecting
 from mollie_onboarding.signals import merchant_connected, merchant_declined, onboarding_status_changed
 from tests.conftest import Browser, authorization_url, page_status, state_of
 
@@ -775,7 +775,7 @@ def test_newer_tokens_replace_the_stored_ones_if_they_are_better(
         **{"organization_id": "org_1", "access_token": Secret("old"), "authorized_at": past, **organization}
     )
     tokens = Tokens("new", "", timezone.now(), "")
-    completing._connect(make_request(row, **columns), tokens, OrganizationInfo("org_1", "Jansen"))
+    connecting.connect(make_request(row, **columns), tokens, OrganizationInfo("org_1", "Jansen"))
     stored.refresh_from_db()
     assert stored.access_token.reveal() == ("new" if replaced else "old")
     row.refresh_from_db()
@@ -785,17 +785,17 @@ def test_newer_tokens_replace_the_stored_ones_if_they_are_better(
 def test_race_for_a_new_organization_has_one_winner_and_no_error(make_client_link, monkeypatch):
     row, other = make_client_link(), make_client_link()
     tokens = Tokens("new", "refresh", timezone.now(), "")
-    find = completing._find_refusal
+    find = connecting._find_refusal
 
     def overtaken(client_link, organization, info):
-        monkeypatch.setattr(completing, "_find_refusal", find)
+        monkeypatch.setattr(connecting, "_find_refusal", find)
         refusal = find(client_link, organization, info)
         theirs = Organization.objects.create(organization_id="org_1")
         ClientLink.objects.filter(pk=other.pk).update(status=Status.CONNECTED, organization=theirs)
         return refusal
 
-    monkeypatch.setattr(completing, "_find_refusal", overtaken)
-    outcome, event = completing._connect(make_request(row), tokens, OrganizationInfo("org_1"))
+    monkeypatch.setattr(connecting, "_find_refusal", overtaken)
+    outcome, event = connecting.connect(make_request(row), tokens, OrganizationInfo("org_1"))
     assert (outcome, event) == (Outcome.ORGANIZATION_TAKEN, None)
     row.refresh_from_db()
     assert row.organization is None
@@ -803,16 +803,16 @@ def test_race_for_a_new_organization_has_one_winner_and_no_error(make_client_lin
 
 def test_race_of_the_same_merchant_ends_connected(make_client_link, monkeypatch):
     row = make_client_link()
-    find = completing._find_refusal
+    find = connecting._find_refusal
 
     def overtaken(client_link, organization, info):
-        monkeypatch.setattr(completing, "_find_refusal", find)
+        monkeypatch.setattr(connecting, "_find_refusal", find)
         Organization.objects.create(organization_id="org_1")
         return find(client_link, organization, info)
 
-    monkeypatch.setattr(completing, "_find_refusal", overtaken)
+    monkeypatch.setattr(connecting, "_find_refusal", overtaken)
     tokens = Tokens("new", "refresh", timezone.now(), "")
-    outcome, event = completing._connect(make_request(row), tokens, OrganizationInfo("org_1"))
+    outcome, event = connecting.connect(make_request(row), tokens, OrganizationInfo("org_1"))
     assert outcome == Outcome.CONNECTED
     assert event.organization == Organization.objects.get()
 
@@ -847,7 +847,7 @@ def test_race_of_the_same_merchant_ends_connected(make_client_link, monkeypatch)
 )
 def test_identity_is_compared_by_the_first_thing_both_know(make_client_link, ours, theirs, expected):
     row = make_client_link(**ours)
-    assert completing.compare_identity(row, OrganizationInfo("org_1", **theirs)) == expected
+    assert connecting.compare_identity(row, OrganizationInfo("org_1", **theirs)) == expected
 
 
 def test_identity_that_differs_is_told_and_not_refused(start, sandbox):
@@ -870,7 +870,7 @@ def test_changed_onboarding_status_is_announced_with_old_and_new(connected):
     )
     organization = connected.organization
     for _ in range(2):
-        completing.apply_onboarding_status(organization, OnboardingStatus("completed", True, True, None, ""))
+        services.apply_onboarding_status(organization, OnboardingStatus("completed", True, True, None, ""))
     onboarding_status_changed.disconnect(receiver)
     [(old, new)] = heard
     assert old["onboarding_status"] == "needs-data"
@@ -997,7 +997,7 @@ def test_return_that_waited_does_not_revive_an_ended_connection(make_client_link
     )
     row = make_client_link(status=Status.CONNECTED, organization=organization)
     request = make_request(row, exchanged_at=now - timedelta(minutes=1))
-    outcome, event = completing._connect(request, Tokens("t", "", now, ""), OrganizationInfo("org_1"))
+    outcome, event = connecting.connect(request, Tokens("t", "", now, ""), OrganizationInfo("org_1"))
     assert (outcome, event) == (Outcome.EXCHANGE_FAILED, None)
     organization.refresh_from_db()
     assert (organization.connection_status, organization.access_token) == ("disconnected", None)

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connections
 from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.sandbox.models import SandboxClientLink
-from mollie_onboarding.signals import merchant_connected
+from mollie_onboarding.signals import connection_lost, merchant_connected
 from mollie_onboarding.state import cookie_name
 from tests.conftest import authorization_url, page_status
+from tests.processes import arguments_of
+from tests.test_tokens import expire, live_tokens, refreshes
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
 
 COMPLETING = "mollie_onboarding.services.completing"
+CONNECTING = "mollie_onboarding.services.connecting"
 CREATION = "mollie_onboarding.services.creation"
 SENDING = "mollie_onboarding.services.sending"
+TOKENS = "mollie_onboarding.services.tokens"
+DISCONNECTING = "mollie_onboarding.services.disconnecting"
 
 
 def run_killed(module: str, attribute: str, moment: str, *arguments: str) -> None:
     """Run tests/killed_process.py on the databases of this test, and see it die."""
-    names = {alias: str(connections[alias].settings_dict["NAME"]) for alias in ("default", "mollie_sandbox")}
     process = subprocess.run(
-        [sys.executable, "-m", "tests.killed_process", module, attribute, moment, *arguments],
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.process_settings",
-            "TEST_DATABASE_NAMES": json.dumps(names),
-        },
-        cwd=Path(__file__).parent.parent,
+        **arguments_of("tests.killed_process", module, attribute, moment, *arguments),
         capture_output=True,
-        text=True,
         check=False,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
 
 
 def kill_in_callback(browser, callback: str, attribute: str, moment: str) -> None:
-    run_killed(COMPLETING, attribute, moment, "callback", callback, browser.cookies[cookie_name()].value)
+    module = CONNECTING if attribute.startswith("_store") else COMPLETING
+    run_killed(module, attribute, moment, "callback", callback, browser.cookies[cookie_name()].value)
 
 
 @pytest.fixture
@@ -110,7 +103,7 @@ def test_process_killed_around_the_exchange_lets_the_merchant_start_again(
 
 @pytest.mark.parametrize(
     ("attribute", "moment"),
-    [("_connect", "after"), ("apply_onboarding_status", "after"), ("announce", "before")],
+    [("connect", "after"), ("apply_onboarding_status", "after"), ("announce", "before")],
 )
 def test_process_killed_after_the_connection_loses_no_signal_and_no_mail(
     sandbox, browser, consented, attribute, moment
@@ -151,3 +144,65 @@ def test_worker_killed_around_the_mail_sends_at_least_one(sandbox, make_client_l
     row.refresh_from_db()
     assert (row.send_count, row.send_requested_at) == (1, None)
     assert len(SandboxClientLink.objects.all()) == 1
+
+
+# Tokens.
+
+
+@pytest.fixture
+def organization(consented, browser):
+    browser.come_back(consented[1])
+    return Organization.objects.get()
+
+
+@pytest.mark.parametrize("is_rotated", [True, False])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("attribute", ["_call", "_store"])
+def test_killed_during_a_refresh_loses_no_tokens(organization, sandbox, attribute, moment, is_rotated):
+    sandbox.set_switch("rotate_refresh_tokens", is_rotated)
+    expire(organization)
+    run_killed(TOKENS, attribute, moment, "token", organization.organization_id)
+    with time_machine.travel(timezone.now() + timedelta(seconds=61)):
+        token = services.get_access_token(organization)
+        assert live_tokens().filter(value=token).exists()
+        # At Mollie it was made once: the second asking, where there was one, had the first one's answer.
+        assert [call.replayed for call in refreshes(sandbox)].count(False) == 1
+        expire(organization)
+        assert live_tokens().filter(value=services.get_access_token(organization)).exists()
+
+
+def test_killed_after_the_loss_was_written_announces_it_later(organization, sandbox):
+    expire(organization)
+    sandbox.revoke_authorizations(organization.organization_id)
+    run_killed(TOKENS, "announce", "before", "token", organization.organization_id)
+    heard = []
+
+    def receive(**arguments):
+        heard.append(arguments["organization"])
+
+    connection_lost.connect(receive)
+    with time_machine.travel(timezone.now() + timedelta(seconds=61)):
+        services.announce_overdue()
+    assert heard == [organization]
+    assert heard[0].connection_status == "lost"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "moment"),
+    [("nudge_revocation", "after"), ("revoke_tokens", "before"), ("MollieAPI.revoke", "after")],
+)
+def test_killed_during_a_disconnection_revokes_later_or_not_at_all(organization, sandbox, attribute, moment):
+    job = "disconnect" if attribute == "nudge_revocation" else "revoke"
+    if job == "revoke":
+        sandbox.add_fault("revoke", "server_error")
+        services.disconnect(organization)
+        sandbox.clear_faults()
+    run_killed(DISCONNECTING, attribute, moment, job, organization.organization_id)
+    services.revoke_pending()
+    organization.refresh_from_db()
+    if job == "disconnect":  # nothing was committed, so nothing has happened
+        assert organization.connection_status == "connected"
+        assert services.get_access_token(organization)
+    else:
+        assert (organization.connection_status, organization.pending_revocation) == ("disconnected", None)
+        assert not live_tokens()

@@ -34,8 +34,10 @@ def client_link(make_client_link):
 
 @pytest.fixture
 def issue(client_link):
-    def issue(browser_secret="", *, flow=CLIENT_LINK, now=NOW):
-        return issue_state(client_link, flow=flow, browser_secret=browser_secret, now=now)
+    def issue(browser_secret="", *, flow=CLIENT_LINK, now=NOW, approval_prompt="auto"):
+        return issue_state(
+            client_link, flow=flow, browser_secret=browser_secret, now=now, approval_prompt=approval_prompt
+        )
 
     return issue
 
@@ -89,10 +91,9 @@ def test_issue_state_writes_digests_only(issue, client_link, settings):
 
 def test_issue_state_remembers_what_is_asked(issue, settings):
     settings.MOLLIE_ONBOARDING_SCOPES = ["organizations.read", "onboarding.read"]
-    settings.MOLLIE_ONBOARDING_APPROVAL_PROMPT = "force"
     settings.MOLLIE_ONBOARDING_STATE_LIFETIME = timedelta(hours=2)
 
-    issue()
+    issue(approval_prompt="force")
 
     row = AuthorizationRequest.objects.get()
     assert row.scope == "organizations.read onboarding.read"

@@ -6,6 +6,7 @@ services of mollie_onboarding; at the end the clock is turned back, which only a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.db.models import F, QuerySet
 
 from mollie_onboarding import services
+from mollie_onboarding.exceptions import NotConnectedError
 from mollie_onboarding.models import ClientLink, Event, Organization
 from mollie_onboarding.sandbox import service as sandbox
 from mollie_onboarding.sandbox.models import SandboxClientLink, SandboxOrganization
@@ -79,14 +81,12 @@ def _connect(row: ClientLink, status: str, **abilities: bool) -> None:
 
 
 def _lose_connection(row: ClientLink) -> None:
-    """The merchant ends our access at Mollie, and we find out."""
+    """The merchant ends our access at Mollie, and the platform finds out when it next needs a token."""
     row.refresh_from_db()
     assert row.organization is not None  # noqa: S101 (for mypy; the row was connected)
     sandbox.revoke_authorizations(row.organization.organization_id)
-    Organization.objects.filter(pk=row.organization.pk).update(
-        connection_status=Organization.ConnectionStatus.LOST, last_error="invalid_grant"
-    )
-    Event.objects.record("connection_lost", client_link_id=row.pk, organization=row.organization)
+    with suppress(NotConnectedError), sandbox_mollie():
+        services.get_access_token(row.organization, rejected=services.get_access_token(row.organization))
 
 
 def _turn_back_the_clock(row: ClientLink, age: timedelta) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .announcing import announce_overdue
 from .authorizing import Flow, StartedAuthorization, start_authorization
 from .cancelling import cancel_client_link
+from .checking import Finding, Verdict, check_mollie
 from .completing import (
     CallbackParameters,
     Completion,
@@ -13,6 +14,10 @@ from .completing import (
     resume_interrupted,
 )
 from .creation import create_client_link, replace_client_link, retry_rejected
+from .disconnecting import disconnect, revoke_pending, revoke_tokens
+from .purging import Purge, purge_onboarding_data
+from .reviewing import allow_sharing, mark_reviewed, points_to_review
+from .rotating import Rotation, rotate_token_keys
 from .sending import (
     reason_not_to_send,
     request_sending,
@@ -22,16 +27,33 @@ from .sending import (
     send_queued,
 )
 from .signing_up import store_submission
+from .status import apply_onboarding_status, check_onboarding_status
+from .syncing import SyncResult, sync_onboarding_status
+from .tokens import get_access_token
 
 __all__ = [
     "CallbackParameters",
     "Completion",
+    "Finding",
     "Flow",
+    "Purge",
+    "Rotation",
     "StartedAuthorization",
+    "SyncResult",
+    "Verdict",
+    "allow_sharing",
     "announce_overdue",
+    "apply_onboarding_status",
     "cancel_client_link",
+    "check_mollie",
+    "check_onboarding_status",
     "complete_authorization",
     "create_client_link",
+    "disconnect",
+    "get_access_token",
+    "mark_reviewed",
+    "points_to_review",
+    "purge_onboarding_data",
     "reason_not_to_send",
     "replace_client_link",
     "request_sending",
@@ -39,9 +61,13 @@ __all__ = [
     "resume_authorization",
     "resume_interrupted",
     "retry_rejected",
+    "revoke_pending",
+    "revoke_tokens",
+    "rotate_token_keys",
     "send_connected_notice",
     "send_onboarding_link",
     "send_queued",
     "start_authorization",
     "store_submission",
+    "sync_onboarding_status",
 ]

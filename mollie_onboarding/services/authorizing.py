@@ -34,30 +34,56 @@ def start_authorization(
     """Issue a state for this browser and give the address at Mollie that carries it.
 
     `flow` is the client link, made or renewed as needed, or Mollie's plain authorize address for an organization that
-    exists already; a connection that was lost takes the latter. Raises `ClientLinkUnusableError` for a row that is
-    cancelled or connected, and what `create_client_link` raises. RFC 6749 section 4.1.1,
-    https://docs.mollie.com/reference/create-client-link, https://docs.mollie.com/reference/authorize
+    exists already; a connection that was lost, or that needs a new consent, takes the latter. Raises
+    `ClientLinkUnusableError` for a row that is cancelled, purged, or connected with nothing to ask for, and what
+    `create_client_link` raises. RFC 6749 section 4.1.1, https://docs.mollie.com/reference/create-client-link,
+    https://docs.mollie.com/reference/authorize
     """
-    if client_link.needs_reconnecting:
+    if client_link.needs_reconnecting or client_link.needs_new_consent:
         flow = Flow.AUTHORIZE
     elif client_link.is_connected or client_link.is_cancelled:
         raise ClientLinkUnusableError(f"The client link is {client_link.status}.")
     if flow == Flow.CLIENT_LINK:
         client_link = create_client_link(client_link)
+    approval_prompt = _approval_prompt(client_link)
     with transaction.atomic(durable=True):
         # Before the request is inserted: its foreign key would share-lock the row on MariaDB, and of two clicks each
-        # would then wait for the other.
-        if client_link.status in (Status.READY, Status.DECLINED):
-            ClientLink.objects.move(client_link.pk, Status.STARTED)
-        issued = issue_state(client_link, flow=flow, browser_secret=browser_secret, now=timezone.now())
-    return StartedAuthorization(_authorization_url(client_link, flow, issued.state), issued.browser_secret)
+        # would then wait for the other. It also tells a purge of this moment that somebody is on the way.
+        if not _note_start(client_link):
+            raise ClientLinkUnusableError("The client link was purged.")
+        issued = issue_state(
+            client_link,
+            flow=flow,
+            browser_secret=browser_secret,
+            now=timezone.now(),
+            approval_prompt=approval_prompt,
+        )
+    url = _authorization_url(client_link, flow, issued.state, approval_prompt)
+    return StartedAuthorization(url, issued.browser_secret)
+
+
+def _note_start(client_link: ClientLink) -> bool:
+    """Write the start to the row, with the move where there is one. False: it was purged since it was read."""
+    may_move = client_link.status in (Status.READY, Status.DECLINED)
+    if may_move and ClientLink.objects.move(client_link.pk, Status.STARTED):
+        return True
+    rows = ClientLink.objects.filter(pk=client_link.pk, anonymized_at=client_link.anonymized_at)
+    return bool(rows.update(updated_at=timezone.now()))
+
+
+def _approval_prompt(client_link: ClientLink) -> str:
+    """As configured; but where the scopes have grown, the consent screen must show.
+
+    With `auto`, adopters saw a returning merchant keep the smaller scope without a word. A consent by force revokes the
+    earlier one, whose tokens it replaces here.
+    """
+    return "force" if client_link.needs_new_consent else conf.MOLLIE_ONBOARDING_APPROVAL_PROMPT
 
 
 @sensitive_variables()
-def _authorization_url(client_link: ClientLink, flow: Flow, state: str) -> str:
+def _authorization_url(client_link: ClientLink, flow: Flow, state: str, approval_prompt: str) -> str:
     client_id = conf.MOLLIE_ONBOARDING_CLIENT_ID
     scopes = conf.MOLLIE_ONBOARDING_SCOPES
-    approval_prompt = conf.MOLLIE_ONBOARDING_APPROVAL_PROMPT
     if flow == Flow.CLIENT_LINK:
         return client_link_authorization_url(
             client_link.url, client_id=client_id, state=state, scopes=scopes, approval_prompt=approval_prompt

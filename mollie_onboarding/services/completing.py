@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
@@ -25,12 +25,20 @@ from mollie_onboarding.exceptions import (
     MollieResponseError,
 )
 from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
-from mollie_onboarding.mollie_api import MollieAPI, OnboardingStatus, OrganizationInfo, Tokens, printable
+from mollie_onboarding.models import (
+    AuthorizationRequest,
+    ClientLink,
+    Event,
+    Organization,
+    Status,
+)
+from mollie_onboarding.mollie_api import MollieAPI, Tokens, printable
 from mollie_onboarding.state import find_request
 
 from .announcing import announce
+from .connecting import connect
 from .sending import nudge_notice
+from .status import apply_onboarding_status, list_capabilities
 
 logger = logging.getLogger(__name__)
 
@@ -266,225 +274,30 @@ def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: Mo
         return _release(request)
     except MollieResponseError as exc:
         return _record_failed_exchange(request, exc)
-    outcome, event = _connect(request, tokens, info)
+    outcome, event = connect(request, tokens, info)
     client_link = _reload(request.client_link_id) if event is None else event.client_link
     assert client_link is not None  # noqa: S101 (for mypy)
     if event is not None and client_link.organization is not None:
-        # Its failure never fails the connection: it is read again by sync_onboarding_status.
-        try:
-            apply_onboarding_status(client_link.organization, api.get_onboarding_status(tokens.access_token))
-        except MollieError as exc:
-            logger.warning(
-                "Onboarding status of %s not read: %s", client_link.organization.organization_id, exc
-            )
+        _read_status(client_link.organization, tokens, api)
         announce(event)
         nudge_notice(client_link)
     return Completion(client_link, outcome)
+
+
+@sensitive_variables()
+def _read_status(organization: Organization, tokens: Tokens, api: MollieAPI) -> None:
+    """Read what the merchant's page will show. Its failure never fails the connection: `sync_onboarding_status` reads it again."""
+    asked_at = timezone.now()
+    try:
+        status = api.get_onboarding_status(tokens.access_token)
+    except MollieError as exc:
+        logger.warning("Onboarding status of %s not read: %s", organization.organization_id, exc)
+        return
+    capabilities = list_capabilities(api, organization, tokens.access_token)
+    apply_onboarding_status(organization, status, capabilities=capabilities, asked_at=asked_at)
 
 
 def _release(request: AuthorizationRequest) -> Completion:
     """Mollie gave no answer after the exchange: the tokens stay, and the next one who comes resumes."""
     AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(claimed_until=timezone.now())
     return Completion(_reload(request.client_link_id))
-
-
-@sensitive_variables()
-def _connect(
-    request: AuthorizationRequest, tokens: Tokens, info: OrganizationInfo
-) -> tuple[str, Event | None]:
-    """Tie the organization to the row, in one transaction. The event is there when that happened."""
-    with transaction.atomic(durable=True):
-        # First a write to the one row that every process on this callback must write: the others wait here, and find
-        # the outcome set. On SQLite it also takes the write lock before anything is read.
-        won = AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(
-            outcome=Outcome.CONNECTED, tokens=None, claimed_until=None
-        )
-        if not won:
-            request.refresh_from_db(fields=["outcome"])
-            return request.outcome, None
-        client_link = ClientLink.objects.select_for_update().get(pk=request.client_link_id)
-        organization = Organization.objects.select_for_update().filter(organization_id=info.id).first()
-        refusal = _find_refusal(client_link, organization, info)
-        if not refusal:
-            # Inside: two first connects at once meet at the unique id, and the second may now have to be refused.
-            organization, refusal = _store_organization(client_link, organization, request, tokens, info)
-        if refusal:
-            return _refuse(request, client_link, refusal, info), None
-        assert organization is not None  # noqa: S101 (for mypy)
-        return Outcome.CONNECTED, _store_connection(client_link, organization, info)
-
-
-def _find_refusal(client_link: ClientLink, organization: Organization | None, info: OrganizationInfo) -> str:
-    """Why this organization may not be tied to this row: an outcome, or '' when it may."""
-    if client_link.is_cancelled:
-        return Outcome.CANCELLED
-    if client_link.organization_id and (
-        organization is None or client_link.organization_id != organization.pk
-    ):
-        return Outcome.OTHER_ORGANIZATION
-    if organization is not None:
-        others = ClientLink.objects.filter(organization=organization).exclude(pk=client_link.pk)
-        if any(not client_link.is_same_merchant(other) for other in others):
-            return Outcome.ORGANIZATION_TAKEN
-    return ""
-
-
-@sensitive_variables()
-def _store_organization(
-    client_link: ClientLink,
-    organization: Organization | None,
-    request: AuthorizationRequest,
-    tokens: Tokens,
-    info: OrganizationInfo,
-) -> tuple[Organization | None, str]:
-    """The organization's row with these tokens, unless better ones are stored; or why it may not be tied."""
-    if organization is None:
-        try:
-            with transaction.atomic():
-                new = Organization(organization_id=info.id, name=info.name)
-                _set_tokens(new, request, tokens)
-                new.save(force_insert=True)
-                return new, ""
-        except IntegrityError:
-            organization = Organization.objects.select_for_update().get(organization_id=info.id)
-            if refusal := _find_refusal(client_link, organization, info):
-                return None, refusal
-    organization.name = info.name or organization.name
-    if _are_better(request, organization):
-        _set_tokens(organization, request, tokens)
-    elif organization.connection_status != Organization.ConnectionStatus.CONNECTED:
-        # A return that waited while a later one connected and was ended: it must not revive the connection.
-        return None, Outcome.EXCHANGE_FAILED
-    organization.save()
-    return organization, ""
-
-
-def _are_better(request: AuthorizationRequest, organization: Organization) -> bool:
-    """Whether this authorization's tokens replace the stored ones."""
-    assert request.exchanged_at is not None  # noqa: S101 (for mypy; set with the tokens)
-    if organization.authorized_at is not None and request.exchanged_at <= organization.authorized_at:
-        return False
-    if organization.connection_status != Organization.ConnectionStatus.CONNECTED:
-        return True
-    # A consent by force has revoked the stored ones (docs.mollie.com/reference/create-client-link).
-    return request.approval_prompt == "force" or set(organization.scope.split()) <= set(
-        request.granted_scope.split()
-    )
-
-
-@sensitive_variables()
-def _set_tokens(organization: Organization, request: AuthorizationRequest, tokens: Tokens) -> None:
-    organization.access_token = Secret(tokens.access_token)
-    organization.refresh_token = Secret(tokens.refresh_token) if tokens.refresh_token else None
-    organization.access_token_expires_at = tokens.expires_at
-    organization.token_version += 1
-    organization.refresh_claimed_until = None
-    organization.refresh_key = ""
-    organization.pending_revocation = None
-    organization.client_id = request.client_id
-    organization.redirect_uri = request.redirect_uri
-    organization.scope = request.granted_scope
-    organization.authorized_at = request.exchanged_at
-    organization.connection_status = Organization.ConnectionStatus.CONNECTED
-    organization.last_error = ""
-
-
-def _store_connection(client_link: ClientLink, organization: Organization, info: OrganizationInfo) -> Event:
-    check = compare_identity(client_link, info)
-    event = ClientLink.objects.move(
-        client_link.pk,
-        Status.CONNECTED,
-        data={"organization_id": info.id, "identity_check": check},
-        needs_signal=True,
-        organization=organization,
-        identity_check=check,
-        problem="",
-        notice_requested_at=timezone.now(),
-    )
-    assert event is not None  # noqa: S101 (the row is locked and not cancelled)
-    if check == ClientLink.IdentityCheck.DIFFERS:
-        Event.objects.record("identity_differs", client_link_id=client_link.pk, organization=organization)
-    client_link.status = Status.CONNECTED
-    client_link.organization = organization
-    client_link.identity_check = check
-    client_link.problem = ""
-    event.client_link = client_link
-    return event
-
-
-def _refuse(
-    request: AuthorizationRequest, client_link: ClientLink, refusal: str, info: OrganizationInfo
-) -> str:
-    """Keep nothing of the tokens, tell the operator. Not revoked: it may be the authorization of the other merchant."""
-    AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=refusal)
-    if refusal in (Outcome.CANCELLED, Outcome.EXCHANGE_FAILED):
-        return refusal
-    problem = (
-        Problem.OTHER_ORGANIZATION if refusal == Outcome.OTHER_ORGANIZATION else Problem.ORGANIZATION_TAKEN
-    )
-    ClientLink.objects.filter(pk=client_link.pk).update(problem=problem)
-    Event.objects.record(problem, client_link_id=client_link.pk, data={"organization_id": info.id})
-    logger.error("Client link %s came back with organization %s: %s", client_link.pk, info.id, problem)
-    return refusal
-
-
-def compare_identity(client_link: ClientLink, info: OrganizationInfo) -> str:
-    """Whether the organization that connected looks like the one that was invited: an `IdentityCheck` value.
-
-    By the registration number, the VAT number, or else name and country, whichever both sides know first.
-    """
-    pairs = (
-        (client_link.registration_number, info.registration_number),
-        (client_link.vat_number, info.vat_number),
-        (
-            client_link.organization_name + client_link.country if info.country else "",
-            info.name + info.country if info.name else "",
-        ),
-    )
-    for ours, theirs in pairs:
-        if ours and theirs:
-            return (
-                ClientLink.IdentityCheck.MATCHES
-                if _bare(ours) == _bare(theirs)
-                else ClientLink.IdentityCheck.DIFFERS
-            )
-    return ClientLink.IdentityCheck.UNKNOWN
-
-
-def _bare(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
-
-
-def apply_onboarding_status(organization: Organization, status: OnboardingStatus) -> None:
-    """Write what Mollie says of the merchant. A change since the last reading is announced with old and new."""
-    old = _onboarding_facts(organization)
-    was_read_before = organization.synced_at is not None
-    organization.onboarding_status = status.status
-    organization.can_receive_payments = status.can_receive_payments
-    organization.can_receive_settlements = status.can_receive_settlements
-    organization.signed_up_at = status.signed_up_at
-    organization.dashboard_url = status.dashboard_url
-    organization.synced_at = timezone.now()
-    new = _onboarding_facts(organization)
-    event = None
-    with transaction.atomic(durable=True):
-        organization.save(
-            update_fields=[*new, "signed_up_at", "dashboard_url", "synced_at", "updated_at"],
-        )
-        if was_read_before and old != new:
-            event = Event.objects.record(
-                "onboarding_status_changed",
-                organization=organization,
-                data={"old": old, "new": new},
-                needs_signal=True,
-            )
-    if event:
-        announce(event)
-
-
-def _onboarding_facts(organization: Organization) -> dict[str, str | bool]:
-    return {
-        "onboarding_status": organization.onboarding_status,
-        "can_receive_payments": organization.can_receive_payments,
-        "can_receive_settlements": organization.can_receive_settlements,
-    }

@@ -1,0 +1,217 @@
+"""A whole life with every secret known: none of them is in the database, a log, the admin, a mail, a repr or a report."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.apps import apps
+from django.core import mail
+from django.core.management import call_command
+from django.db import connection
+from django.test import RequestFactory
+from django.urls import reverse
+from django.views.debug import ExceptionReporter
+
+from mollie_onboarding import services, tasks
+from mollie_onboarding.exceptions import MollieError, NotConnectedError
+from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization
+from mollie_onboarding.sandbox.models import Authorization as SandboxAuthorization
+from mollie_onboarding.sandbox.models import Token as SandboxToken
+from mollie_onboarding.services import tokens
+from mollie_onboarding.state import cookie_name
+from tests.conftest import Browser, authorization_url, state_of
+from tests.test_tokens import expire
+
+pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
+
+
+class Life:
+    """One merchant from the first click to the last call, with everything that happens on the way."""
+
+    def __init__(self, sandbox: Any, settings: Any, make_client_link: Any) -> None:
+        self.sandbox = sandbox
+        self.row: ClientLink = make_client_link()
+        self.browser = Browser()
+        self.secrets = {
+            settings.MOLLIE_ONBOARDING_CLIENT_SECRET,
+            settings.MOLLIE_ONBOARDING_ACCESS_TOKEN,
+            *settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS,
+        }
+
+    def live(self) -> None:
+        self.sandbox.set_switch("rotate_refresh_tokens", True)
+        services.request_sending(self.row)
+        services.send_onboarding_link(self.row.pk)
+        self.visit("deny")
+        self.visit("allow")
+        organization = self.organization
+        expire(organization)
+        services.get_access_token(organization)
+        services.check_onboarding_status(organization)
+        self.refresh_through_a_fault()
+        call_command("sync_onboarding_status")
+        call_command("check_mollie")
+        call_command("rotate_token_keys")
+        self.connect_and_stop_before_the_end()
+        self.collect()
+
+    def end(self) -> None:
+        self.sandbox.add_fault("revoke", "server_error", times=9)
+        services.disconnect(self.organization)
+        services.revoke_pending()
+        with pytest.raises(NotConnectedError):
+            services.get_access_token(self.organization)
+        self.collect()
+
+    @property
+    def organization(self) -> Organization:
+        return Organization.objects.get()
+
+    def visit(self, decision: str) -> str:
+        url = authorization_url(self.browser.press(self.row))
+        organization = Organization.objects.first()
+        organization_id = organization.organization_id if organization else None
+        callback = self.sandbox.visit(url, decision=decision, organization_id=organization_id)
+        self.secrets |= {state_of(url), self.browser.cookies[cookie_name()].value}
+        self.browser.come_back(callback)
+        return callback
+
+    def connect_and_stop_before_the_end(self) -> None:
+        """Committed tokens of a request that is not connected yet: Mollie does not say whose they are."""
+        Organization.objects.update(connection_status="lost")
+        self.sandbox.add_fault("organization", "server_error", times=9)
+        self.visit("allow")
+        self.sandbox.clear_faults()
+        Organization.objects.update(connection_status="connected")
+        assert AuthorizationRequest.objects.filter(tokens__isnull=False).count() == 1
+
+    def refresh_through_a_fault(self) -> None:
+        expire(self.organization)
+        for kind in ("unavailable_html", "not_json", "lose_answer"):
+            self.sandbox.add_fault("refresh", kind)
+            with pytest.raises(MollieError):
+                services.get_access_token(self.organization)
+        services.get_access_token(self.organization)
+
+    def collect(self) -> None:
+        self.secrets |= set(SandboxToken.objects.values_list("value", flat=True))
+        self.secrets |= set(SandboxAuthorization.objects.values_list("code", flat=True))
+
+    def assert_absent(self, text: str, where: str) -> None:
+        assert len(self.secrets) > 10
+        found = [secret for secret in self.secrets if secret in text or quote(secret) in text]
+        assert not found, f"{len(found)} secrets in {where}"
+
+
+@pytest.fixture
+def life(sandbox, settings, make_client_link) -> Life:
+    return Life(sandbox, settings, make_client_link)
+
+
+def dump() -> str:
+    """Every value of every table of this app, as the database holds it."""
+    lines = []
+    with connection.cursor() as cursor:
+        for model in apps.get_app_config("mollie_onboarding").get_models():
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(model._meta.db_table)}")
+            lines += [repr(row) for row in cursor.fetchall()]
+    return "\n".join(lines)
+
+
+def test_lessons_22_a_dump_of_the_database_holds_no_secret(life):
+    life.live()
+    assert "fernet1$" in dump()
+    life.assert_absent(dump(), "the database")
+    life.end()
+    life.assert_absent(dump(), "the database after the end")
+
+
+def test_lessons_20_no_log_line_holds_a_secret(life, caplog):
+    with caplog.at_level(logging.DEBUG):
+        life.live()
+        life.end()
+    assert caplog.records
+    life.assert_absent(caplog.text, "the log")
+    life.assert_absent(repr([record.__dict__ for record in caplog.records]), "a log record")
+
+
+def test_no_mail_task_or_signal_holds_a_secret(life, monkeypatch):
+    heard: list[str] = []
+    for task in (tasks.send_onboarding_link, tasks.send_connected_notice, tasks.revoke_tokens):
+        enqueue = type(task).enqueue
+
+        def spy(self: Any, *args: Any, enqueue: Any = enqueue, **kwargs: Any) -> Any:
+            heard.append(f"{self.name} {args} {kwargs}")
+            return enqueue(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(task), "enqueue", spy)
+    original = services.announcing.announce
+
+    def announce(event: Event) -> None:
+        heard.append(f"{event.data} {event.organization!r} {vars(event.organization or event)}")
+        original(event)
+
+    for module in ("announcing", "completing", "creation", "sending", "status", "tokens"):
+        monkeypatch.setattr(f"mollie_onboarding.services.{module}.announce", announce)
+    life.live()
+    life.end()
+    assert heard
+    life.assert_absent("\n".join(heard), "a task or a signal")
+    life.assert_absent("\n".join(f"{message.message().as_string()}" for message in mail.outbox), "a mail")
+    assert mail.outbox
+
+
+def test_no_repr_holds_a_secret(life):
+    life.live()
+    rows = [
+        row
+        for model in (ClientLink, AuthorizationRequest, Organization, Event)
+        for row in model.objects.all()
+    ]
+    assert len(rows) > 5
+    text = "\n".join(f"{row!r} {row} {vars(row)}" for row in rows)
+    life.assert_absent(text, "a repr")
+
+
+def test_no_page_of_the_admin_holds_a_secret(life, admin_client):
+    life.live()
+    life.end()
+    pages = [reverse("admin:index")]
+    for name, row in (("clientlink", life.row), ("organization", life.organization)):
+        pages += [
+            reverse(f"admin:mollie_onboarding_{name}_changelist"),
+            reverse(f"admin:mollie_onboarding_{name}_change", args=[row.pk]),
+            reverse(f"admin:mollie_onboarding_{name}_history", args=[row.pk]),
+        ]
+    for page in pages:
+        response = admin_client.get(page)
+        assert response.status_code == 200, page
+        life.assert_absent(response.content.decode(), page)
+
+
+@pytest.mark.parametrize("place", ["_call", "_store", "_real_expiry", "_mark_lost"])
+def test_no_error_report_holds_a_secret(life, monkeypatch, place):
+    """What Django mails to the ADMINS when something breaks in the middle of a refresh, with every local variable."""
+    life.live()
+    expire(life.organization)
+    if place == "_mark_lost":
+        life.sandbox.revoke_authorizations(life.organization.organization_id)
+    original = getattr(tokens, place)
+
+    def broken(*args: Any) -> Any:
+        original(*args)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tokens, place, broken)
+    request = RequestFactory().get("/")
+    with pytest.raises(ZeroDivisionError) as raised:
+        services.get_access_token(life.organization)
+    reporter = ExceptionReporter(request, raised.type, raised.value, raised.tb)
+    life.collect()
+    for report in (reporter.get_traceback_text(), reporter.get_traceback_html()):
+        assert re.search(r"get_access_token", report)
+        life.assert_absent(report, "an error report")
