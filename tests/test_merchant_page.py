@@ -10,6 +10,7 @@ from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from mollie_onboarding import services
 from mollie_onboarding.links import sign_link
@@ -59,9 +60,8 @@ def test_page_says_what_is_true(browser, make_client_link, organization, columns
     [
         ("needs-data", "Mollie needs more data from you"),
         ("in-review", "Mollie is checking your data"),
-        ("completed", "Everything is done"),
-        ("", "dashboard shows what is next"),
-        ("under-siege", "dashboard shows what is next"),
+        ("completed", "Mollie has checked your data"),
+        ("under-<siege>", "Mollie calls your status “under-&lt;siege&gt;”."),
     ],
 )
 def test_connected_is_not_shown_as_done(browser, make_client_link, organization, status, words):
@@ -69,19 +69,45 @@ def test_connected_is_not_shown_as_done(browser, make_client_link, organization,
     row = make_client_link(organization=organization, status=Status.CONNECTED)
     text = browser.get(row.merchant_path()).content.decode()
     assert words in text
-    assert ("Everything is done" in text) is (status == "completed")
-    assert ("https://my.mollie.com/dashboard/x" in text) is (status != "completed")
+    assert "Everything is done" not in text
+    assert 'href="https://my.mollie.com/dashboard/x" rel="noreferrer"' in text
     assert "You can receive payments." in text
-    assert "cannot pay out" in text
 
 
-@pytest.mark.parametrize("status", ["lost", "disconnected"])
-def test_lost_connection_offers_to_connect_again(browser, make_client_link, organization, status):
+def test_done_is_shown_as_done(browser, make_client_link, organization):
+    Organization.objects.update(
+        onboarding_status="completed", can_receive_settlements=True, dashboard_url="https://my.mollie.com/x"
+    )
+    row = make_client_link(organization=organization, status=Status.CONNECTED)
+    text = browser.get(row.merchant_path()).content.decode()
+    assert "Everything is done" in text
+    assert "my.mollie.com" not in text
+
+
+def test_consent_alone_is_not_shown_as_done(browser, make_client_link, organization):
+    Organization.objects.update(onboarding_status="", can_receive_payments=False)
+    row = make_client_link(organization=organization, status=Status.CONNECTED)
+    text = browser.get(row.merchant_path()).content.decode()
+    assert "dashboard shows what is next" in text
+    assert "Not read from Mollie yet." in text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("lost", "What you agreed to at Mollie no longer holds"),
+        ("disconnected", "Shopwise has ended the connection"),
+    ],
+)
+def test_lost_connection_offers_to_connect_again(browser, make_client_link, organization, status, words):
     Organization.objects.update(connection_status=status)
     row = make_client_link(organization=organization, status=Status.CONNECTED)
     response = browser.get(row.merchant_path())
     assert page_status(response) == "lost"
-    assert "Connect again" in response.content.decode()
+    text = response.content.decode()
+    assert words in text
+    assert "Connect again" in text
+    assert 'value="check"' not in text
 
 
 def test_button_leads_to_mollie_with_the_four_parameters(sandbox, browser, make_client_link):
@@ -359,6 +385,259 @@ def test_required_login_is_asked_of_anybody_else(sandbox, browser, make_client_l
 def test_required_login_does_not_concern_rows_without_a_user(sandbox, browser, make_client_link, settings):
     settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
     assert authorization_url(browser.press(make_client_link()))
+
+
+# How far the merchant is at Mollie.
+
+
+@pytest.fixture
+def connected(sandbox, browser, make_client_link):
+    """A row that was connected in this browser, at noon."""
+    with time_machine.travel("2026-11-22 12:00Z", tick=False) as traveller:
+        row = make_client_link()
+        browser.come_back(sandbox.visit(authorization_url(browser.press(row))))
+        traveller.shift(timedelta(minutes=2))
+        row.refresh_from_db()
+        yield row
+
+
+@pytest.fixture
+def clock(connected):
+    with time_machine.travel(timezone.now(), tick=False) as traveller:
+        yield traveller
+
+
+def move(sandbox, row: ClientLink, status: str, payments: bool = True, settlements: bool = True) -> None:
+    sandbox.move_onboarding(row.organization.organization_id, status, payments, settlements)
+
+
+def asked(sandbox) -> int:
+    return len(sandbox.calls("onboarding"))
+
+
+def test_page_lists_what_mollie_asks(browser, make_client_link, organization):
+    url = "https://my.mollie.com/dashboard/documents?a=1&b=2"
+    with time_machine.travel("2026-11-22 12:00Z", tick=False):
+        Organization.objects.update(
+            synced_at=timezone.now() - timedelta(days=2),
+            onboarding_status="needs-data",
+            capabilities=[
+                {
+                    "name": "payments",
+                    "requirements": [
+                        {"id": "needs-data", "status": "currently-due", "due_at": "2026-12-24T12:00:00+00:00", "url": url},
+                        {"id": "<script>", "status": "past-due", "due_at": "", "url": "javascript:alert(1)"},
+                    ],
+                },
+                {
+                    "name": "settlements",
+                    "requirements": [{"id": "first-check", "status": "requested", "due_at": "2026-11-01T12:00:00Z"}],
+                },
+            ],
+        )  # fmt: skip
+        row = make_client_link(organization=organization, status=Status.CONNECTED)
+        text = " ".join(browser.get(row.merchant_path()).content.decode().split())
+    assert (
+        '<a href="https://my.mollie.com/dashboard/documents?a=1&amp;b=2" rel="noreferrer">'
+        "Give Mollie the data that it still needs</a>"
+    ) in text
+    assert 'To be done by: <time datetime="2026-12-24T' in text
+    assert "Dec. 24, 2026</time>" in text
+    assert 'Overdue since: <time datetime="2026-11-01T' in text
+    assert '<strong>&lt;script&gt;</strong> <span class="due overdue">Overdue</span>' in text
+    assert "Needed for: payments" in text
+    assert "Needed for: payouts" in text
+    assert "javascript:" not in text
+    assert 'Last read from Mollie: <time datetime="2026-11-20T' in text
+    assert "more than a day ago" in text
+
+
+def test_check_reads_the_status_once(sandbox, browser, connected):
+    move(sandbox, connected, "completed")
+    path = connected.merchant_path()
+    before = asked(sandbox)
+    page = browser.get(path).content.decode()
+    assert "Everything is done" not in page
+    assert 'value="check"' in page
+
+    response = browser.press(connected, action="check")
+
+    assert (response.status_code, response.headers["Location"]) == (303, path)
+    assert asked(sandbox) == before + 1
+    for _ in range(2):
+        page = browser.get(path).content.decode()
+        assert "Everything is done" in page
+        assert 'Last read from Mollie: <time datetime="2026-11-22T' in page
+    assert asked(sandbox) == before + 1
+
+
+def test_check_asks_mollie_once_a_minute(sandbox, browser, connected, clock):
+    token = browser.cookies["csrftoken"].value
+    path = connected.merchant_path()
+    before = asked(sandbox)
+    browser.post(path, {"csrfmiddlewaretoken": token, "action": "check"})
+    move(sandbox, connected, "completed")
+    clock.shift(timedelta(seconds=59))
+
+    response = browser.post(path, {"csrfmiddlewaretoken": token, "action": "check"})
+
+    assert (response.status_code, asked(sandbox)) == (303, before + 1)
+    page = browser.get(path).content.decode()
+    assert "Mollie was asked a moment ago." in page
+    assert 'value="check"' not in page
+    clock.shift(timedelta(seconds=1))
+    browser.press(connected, action="check")
+    assert asked(sandbox) == before + 2
+    assert "Everything is done" in browser.get(path).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ({"kind": "server_error"}, 503, "try again in a moment"),
+        ({"kind": "drop_before"}, 503, "try again in a moment"),
+        ({"kind": "not_json"}, 503, "try again in a moment"),
+        ({"kind": "status", "status": 403, "body": {}}, 502, "What is below may be old"),
+    ],
+)
+def test_check_that_mollie_does_not_answer(sandbox, browser, connected, fault, status, words):
+    sandbox.add_fault("onboarding", times=None, **fault)
+    response = browser.press(connected, action="check")
+    assert (response.status_code, page_status(response)) == (status, "connected")
+    assert response.headers.get("Retry-After") == ("30" if status == 503 else None)
+    text = response.content.decode()
+    assert words in text
+    assert "Mollie was asked a moment ago." in text
+    assert Organization.objects.get().is_connected
+
+
+def test_check_under_a_wrong_key_is_the_platforms_fault_and_no_500(browser, connected, settings, caplog):
+    settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = ["l1bhfb2dxa3P3D5kT2Zx6gDmtwRj6AUbN7jYuVGsBkI="]
+    response = browser.press(connected, action="check")
+    assert response.status_code == 502
+    assert "MOLLIE_ONBOARDING_ENCRYPTION_KEYS" in caplog.text
+
+
+def test_check_of_a_merchant_who_revoked_shows_the_loss(sandbox, browser, connected):
+    sandbox.revoke_authorizations(connected.organization.organization_id)
+    response = browser.press(connected, action="check")
+    assert response.status_code == 303
+    page = browser.get(connected.merchant_path())
+    assert page_status(page) == "lost"
+    assert "What you agreed to at Mollie no longer holds" in page.content.decode()
+
+
+def test_check_of_a_row_that_has_nothing_to_check(
+    sandbox, browser, connected, make_client_link, organization
+):
+    Organization.objects.filter(pk=organization.pk).update(connection_status="disconnected")
+    ended = make_client_link(status=Status.CONNECTED, organization=organization)
+    before = len(sandbox.calls())
+    for row in (make_client_link(), make_client_link(status=Status.STARTED), ended):
+        response = browser.press(row, action="check")
+        assert (response.status_code, response.headers["Location"]) == (303, row.merchant_path())
+    assert len(sandbox.calls()) == before
+
+
+def test_check_needs_the_csrf_token(sandbox, browser, connected):
+    before = len(sandbox.calls())
+    for fields in ({}, {"csrfmiddlewaretoken": "x" * 32}):
+        response = browser.post(connected.merchant_path(), {"action": "check", **fields})
+        assert response.status_code == 403
+    assert len(sandbox.calls()) == before
+
+
+def test_check_is_for_the_user_alone_where_login_is_required(sandbox, browser, connected, operator, settings):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    ClientLink.objects.update(user=operator)
+    path = connected.merchant_path()
+    token = browser.cookies["csrftoken"].value
+    before = asked(sandbox)
+    assert 'value="check"' not in browser.get(path).content.decode()
+    response = browser.post(path, {"csrfmiddlewaretoken": token, "action": "check"})
+    assert (response.status_code, asked(sandbox)) == (403, before)
+
+    browser.force_login(operator)
+    assert browser.press(connected, action="check").status_code == 303
+    assert asked(sandbox) == before + 1
+
+
+def test_get_and_head_of_a_connected_page_change_and_call_nothing(sandbox, browser, connected):
+    rows = (ClientLink, Organization, AuthorizationRequest, Event)
+    before = [list(model.objects.order_by("pk").values()) for model in rows]
+    calls = len(sandbox.calls())
+    for query in ("", "?action=check"):
+        browser.get(connected.merchant_path() + query)
+        browser.head(connected.merchant_path() + query)
+    assert [list(model.objects.order_by("pk").values()) for model in rows] == before
+    assert len(sandbox.calls()) == calls
+
+
+def test_more_permissions_are_agreed_to_at_mollie(sandbox, browser, connected, settings):
+    before = len(sandbox.calls("client_links"))
+    assert 'value="start"' not in browser.get(connected.merchant_path()).content.decode()
+    settings.MOLLIE_ONBOARDING_SCOPES = ["organizations.read", "onboarding.read", "payments.read"]
+    response = browser.get(connected.merchant_path())
+    text = response.content.decode()
+    assert page_status(response) == "connected"
+    assert "Shopwise asks for more permissions at Mollie than you agreed to." in text
+    assert "Agree at Mollie" in text
+
+    url = authorization_url(browser.press(connected))
+
+    assert url.startswith("https://my.mollie.com/oauth2/authorize?")
+    assert "payments.read" in url
+    browser.come_back(sandbox.visit(url, organization_id=connected.organization.organization_id))
+    response = browser.get(connected.merchant_path())
+    assert page_status(response) == "connected"
+    assert "more permissions" not in response.content.decode()
+    assert len(sandbox.calls("client_links")) == before
+
+
+# The mail with the link, to somebody who was connected already.
+
+
+@pytest.mark.parametrize(
+    ("columns", "subject", "words"),
+    [
+        ({}, "Shopwise: connect <Jansen> & Co with Mollie", "It takes about ten minutes"),
+        (
+            {"connection_status": "lost"},
+            "Shopwise: connect <Jansen> & Co with Mollie again",
+            "The connection of <Jansen> & Co with Mollie was lost",
+        ),
+        (
+            {"connection_status": "disconnected"},
+            "Shopwise: connect <Jansen> & Co with Mollie again",
+            "Shopwise has ended the connection of <Jansen> & Co",
+        ),
+        (
+            {"scope": "onboarding.read"},
+            "Shopwise: please agree to more permissions at Mollie for <Jansen> & Co",
+            "Shopwise asks for more permissions at Mollie than you agreed to",
+        ),
+    ],
+)
+def test_mail_says_why_it_comes(make_client_link, organization, columns, subject, words):
+    status = Status.CONNECTED if columns else Status.READY
+    Organization.objects.update(**{"scope": "organizations.read onboarding.read onboarding.write", **columns})
+    row = make_client_link(
+        organization_name="<Jansen> & Co",
+        owner_locale="",
+        status=status,
+        organization=organization,
+        link_expires_at=timezone.now(),
+    )
+    message = services.sending.build_mail(
+        row, "onboarding_link", message_id="1", context={"url": "https://x.example/"}
+    )
+    page, _ = message.alternatives[0]
+    assert message.subject == subject
+    assert words in message.body
+    assert f"<title>{escape(subject)}</title>" in page
+    assert escape(words) in page
+    assert "<Jansen>" not in page
+    assert ("ten minutes" in message.body) is (not columns)
 
 
 # Headers, strict sites, statements.

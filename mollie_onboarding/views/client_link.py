@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,12 +17,15 @@ from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import (
     ClientLinkUnusableError,
     CreationInProgressError,
+    DecryptionError,
     MollieConnectionError,
     MollieResponseError,
+    NotConnectedError,
 )
 from mollie_onboarding.links import read_link
-from mollie_onboarding.models import AuthorizationRequest, ClientLink, Status
+from mollie_onboarding.models import ClientLink
 from mollie_onboarding.state import browser_secret_of
+from mollie_onboarding.summary import find_answered_request, summarize
 
 from .pages import (
     TRY_AGAIN_AFTER,
@@ -35,10 +39,6 @@ from .pages import (
 
 logger = logging.getLogger(__name__)
 
-Problem = ClientLink.Problem
-
-RETURNS_READ = 5  # of one merchant; more than anybody has tabs open
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @merchant_view
@@ -46,7 +46,7 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
     """Show where the merchant stands, and on POST take the next step.
 
     POST takes `action`: `start` (the default), `authorize` (an organization exists already), `replace` (the link is
-    dead at Mollie) or `mail` (a new mail to the stored address).
+    dead at Mollie), `mail` (a new mail to the stored address) or `check` (ask Mollie how far it is).
     """
     try:
         pk, generation = read_link(token)
@@ -69,46 +69,21 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
     return show_merchant_page(request, row)
 
 
-def find_answered_request(row: ClientLink) -> AuthorizationRequest | None:
-    """The merchant's return from Mollie that decides what is next: one that is not finished, else the last one.
-
-    With several tabs a later return may have been answered while an earlier one waits to be finished.
-    """
-    answered = row.authorization_requests.filter(answered_at__isnull=False).order_by("-answered_at")[
-        :RETURNS_READ
-    ]
-    now = timezone.now()
-    unfinished = [
-        request for request in answered if request.is_in_progress(now) or request.is_interrupted(now)
-    ]
-    return next(iter([*unfinished, *answered]), None)
-
-
-def page_status(row: ClientLink, answered: AuthorizationRequest | None) -> str:
-    """The word for machines in `<main data-status>`."""
-    now = timezone.now()
-    if row.is_connected and not row.needs_reconnecting:
-        return "connected"
-    if answered and (answered.is_in_progress(now) or answered.is_interrupted(now)):
-        return "finishing"
-    if row.is_connected:
-        return "lost"
-    if row.status == Status.REJECTED or row.problem == Problem.ORGANIZATION_TAKEN:
-        return "error"
-    return "ready" if row.status == Status.DRAFT else row.status
-
-
 def show_merchant_page(
     request: HttpRequest, row: ClientLink, *, notice: str = "", status: int = 200
 ) -> HttpResponse:
     """The page in the row's present state. `notice` is why the last press of the button did not lead to Mollie."""
     answered = find_answered_request(row)
+    summary = summarize(row, answered)
+    now = timezone.now()
     context: dict[str, Any] = {
         "client_link": row,
         "organization": row.organization,
-        "status": page_status(row, answered),
+        "status": summary.status,
+        "summary": summary,
         "answered": answered,
-        "is_interrupted": answered is not None and answered.is_interrupted(timezone.now()),
+        "is_interrupted": answered is not None and answered.is_interrupted(now),
+        "may_check": row.organization is not None and row.organization.may_be_checked(now),
         "needs_login": not _may_connect(request, row),
         "login_url": _login_url(row),
         "notice": notice,
@@ -137,6 +112,9 @@ def _login_url(row: ClientLink) -> str:
 def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
     if not _may_connect(request, row):
         return show_merchant_page(request, row, status=403)
+    action = request.POST.get("action", "start")
+    if action == "check":
+        return _check(request, row)
     answered = find_answered_request(row)
     now = timezone.now()
     if answered and answered.is_interrupted(now):
@@ -148,12 +126,27 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
         row = _reload(row)
     elif answered and answered.is_in_progress(now):
         return see_other(row.merchant_path())
-    action = request.POST.get("action", "start")
     if action == "replace" and services.replace_client_link(row):
         row.refresh_from_db()
     return go_to_mollie(
         request, row, services.Flow.AUTHORIZE if action == "authorize" else services.Flow.CLIENT_LINK
     )
+
+
+def _check(request: HttpRequest, row: ClientLink) -> HttpResponse:
+    """Read the status at Mollie and show it. Where it was read less than a minute ago, the page says so instead."""
+    try:
+        if row.is_connected and row.organization:
+            services.check_onboarding_status(row.organization)
+    except NotConnectedError:
+        pass  # the page says it
+    except MollieConnectionError:
+        return show_merchant_page(request, _reload(row), notice="unreachable", status=503)
+    except (MollieResponseError, DecryptionError, ImproperlyConfigured) as exc:
+        # The platform's own fault, not the merchant's.
+        logger.error("Status of client link %s not read: %s", row.pk, exc)
+        return show_merchant_page(request, _reload(row), notice="unread", status=502)
+    return see_other(row.merchant_path())
 
 
 @sensitive_variables("started")

@@ -1,0 +1,19 @@
+"""How far a merchant is, in words: for the merchant page, for the platform's own pages, and as JSON.
+
+Nothing here calls Mollie or writes. What Mollie says is as old as `read_at`.
+"""
+
+from __future__ import annotations
+
+from .overview import OnboardingSummary, onboarding_summary, summarize
+from .requirements import RequirementSummary
+from .standing import find_answered_request, page_status
+
+__all__ = [
+    "OnboardingSummary",
+    "RequirementSummary",
+    "find_answered_request",
+    "onboarding_summary",
+    "page_status",
+    "summarize",
+]
