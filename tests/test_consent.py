@@ -211,7 +211,26 @@ def test_operator_lets_one_merchant_share(connected, second, visit, make_client_
     assert (row.may_share_organization, row.problem) == (True, "")
     visit(row, organization_id=organization_id)
     assert reload(second).organization_id == connected.organization_id
-    # And nobody else by that.
+    # It stays so when the connection is lost, and when nobody may share any more.
+    Organization.objects.update(connection_status="lost")
+    ClientLink.objects.update(may_share_organization=False)
+    visit(reload(second), organization_id=organization_id)
+    assert works(reload(second).organization)
+    # And nobody else may by that.
     third = make_client_link(owner_email="els@bloemen.example")
     visit(third, organization_id=organization_id)
     assert not reload(third).is_connected
+
+
+def test_operator_who_allowed_one_organization_allowed_no_other(
+    connected, second, visit, make_client_link, operator
+):
+    third = make_client_link(owner_email="els@bloemen.example", organization_name="Bloemen Els")
+    visit(third)
+    visit(second, organization_id=connected.organization.organization_id)
+    assert services.allow_sharing(reload(second), actor=operator)
+    visit(reload(second), organization_id=reload(third).organization.organization_id)
+    row = reload(second)
+    assert not row.is_connected
+    assert row.problem == ClientLink.Problem.ORGANIZATION_TAKEN
+    assert row.refused_organization_id == reload(third).organization.organization_id

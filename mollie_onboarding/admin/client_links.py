@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
 from django.db import connections
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.functional import Promise
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from mollie_onboarding import services
 from mollie_onboarding.forms import LegalEntityInput, country_choices, locale_choices
-from mollie_onboarding.models import ATTENTION_AFTER, BODY_COLUMNS, ClientLink, Event, Organization, Status
+from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Event, Organization
 from mollie_onboarding.mollie_api import column_of
 
+from .client_link_actions import AllowSharing, Cancel, MarkReviewed, SendOnboardingLink
+from .confirming import ConfirmingAdmin
 from .filters import AttentionFilter, ExpiredFilter
-from .labels import EMPTY, EVENT_LABELS, format_day
+from .history import show_history
+from .labels import EMPTY, format_day, join_scopes, missing_scopes, mollie_answer, reasons_for_attention
 
 if TYPE_CHECKING:
-    ClientLinkAdminBase = admin.ModelAdmin[ClientLink]
     ClientLinkModelForm = forms.ModelForm[ClientLink]
 else:
-    ClientLinkAdminBase = admin.ModelAdmin
     ClientLinkModelForm = forms.ModelForm
 
-SHOWN_ON_CONFIRMATION = 100  # rows by name; the others are counted
-SHOWN_EVENTS = 100
-
-
-def _asked_at(request: HttpRequest) -> datetime:
-    """When the confirmation was shown; now, where it does not say so.
-
-    What was mailed since then was mailed by the same press, made twice, or by a colleague's.
-    """
-    try:
-        asked_at = parse_datetime(request.POST.get("asked_at", ""))
-    except ValueError:
-        asked_at = None
-    return asked_at if asked_at and timezone.is_aware(asked_at) else timezone.now()
+SEND, CANCEL, MARK_REVIEWED, ALLOW_SHARING = SendOnboardingLink(), Cancel(), MarkReviewed(), AllowSharing()
 
 
 class ClientLinkForm(ClientLinkModelForm):
@@ -76,16 +55,16 @@ class ClientLinkForm(ClientLinkModelForm):
 
 
 @admin.register(ClientLink)
-class ClientLinkAdmin(ClientLinkAdminBase):
+class ClientLinkAdmin(ConfirmingAdmin):
     form = ClientLinkForm
+    pk_converter = "uuid"
     list_display = (
         "organization_name",
         "status",
         "attention",
-        "country",
         "expiry",
         "last_sent",
-        "organization",
+        "connected_to",
     )
     list_filter = (AttentionFilter, "status", ExpiredFilter, "delivery_status", "problem", "country")
     list_select_related = ("organization",)
@@ -94,7 +73,8 @@ class ClientLinkAdmin(ClientLinkAdminBase):
     ordering = ("-created_at",)
     show_full_result_count = False
     list_per_page = 100
-    actions = ("send_onboarding_link", "cancel")
+    actions = (SEND, MARK_REVIEWED, CANCEL)
+    page_actions = (ALLOW_SHARING,)
     raw_id_fields = ("user",)
     # Not editable; the lists above and below name them all the same.
     readonly_fields = (
@@ -108,6 +88,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
         "last_sent_at",
         "organization_at_mollie",
         "identity_check",
+        "scopes",
         "history",
     )
 
@@ -138,10 +119,14 @@ class ClientLinkAdmin(ClientLinkAdminBase):
                     "expiry",
                     "organization_at_mollie",
                     "identity_check",
+                    "scopes",
                 )
             },
         )
         return [state, *fieldsets, (_("History"), {"fields": ("history",)})]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ClientLink]:
+        return super().get_queryset(request).select_related("organization")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
@@ -181,21 +166,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
 
     @admin.display(description=_("attention"))
     def attention(self, obj: ClientLink) -> str:
-        """What an operator must do something about, in words."""
-        reasons: list[str | Promise] = []
-        if obj.problem:
-            reasons.append(obj.get_problem_display())
-        if obj.status == Status.REJECTED:
-            reasons.append(_("Correct the data"))
-        if obj.identity_check == ClientLink.IdentityCheck.DIFFERS:
-            reasons.append(_("Check identity"))
-        if obj.organization and obj.organization.connection_status == Organization.ConnectionStatus.LOST:
-            reasons.append(_("The connection is lost"))
-        if obj.send_requested_at and obj.send_requested_at <= timezone.now() - ATTENTION_AFTER:
-            reasons.append(_("The mail is waiting in the queue"))
-        if obj.delivery_status == ClientLink.DeliveryStatus.FAILED and not reasons:
-            reasons.append(_("The mail was not sent"))
-        return ", ".join(map(str, reasons)) or EMPTY
+        return ", ".join(map(str, reasons_for_attention(obj))) or EMPTY
 
     @admin.display(description=_("expires"), ordering="expires_at")
     def expiry(self, obj: ClientLink) -> str | SafeString:
@@ -203,6 +174,11 @@ class ClientLinkAdmin(ClientLinkAdminBase):
             return EMPTY
         day = format_day(obj.expires_at)
         return format_html("<s>{}</s> {}", day, _("expired")) if obj.is_expired else day
+
+    @admin.display(description=_("at Mollie"))
+    def connected_to(self, obj: ClientLink) -> str | SafeString:
+        """The id only: its name is mostly the merchant's, and the list has to fit on a screen."""
+        return _link(obj.organization, obj.organization.organization_id) if obj.organization else EMPTY
 
     @admin.display(description=_("last sent"), ordering="last_sent_at")
     def last_sent(self, obj: ClientLink) -> str | SafeString:
@@ -214,9 +190,7 @@ class ClientLinkAdmin(ClientLinkAdminBase):
 
     @admin.display(description=_("Mollie's last answer"))
     def mollie_answer(self, obj: ClientLink) -> str:
-        if not obj.error_detail:
-            return EMPTY
-        return f"{obj.error_status or ''} {obj.error_field} {obj.error_detail}".strip()
+        return mollie_answer(obj)
 
     @admin.display(description=_("possible mistakes"))
     def warnings(self, obj: ClientLink) -> str | SafeString:
@@ -240,164 +214,63 @@ class ClientLinkAdmin(ClientLinkAdminBase):
 
     @admin.display(description=_("organization at Mollie"))
     def organization_at_mollie(self, obj: ClientLink) -> str | SafeString:
-        if obj.organization is None:
+        return _link(obj.organization, str(obj.organization)) if obj.organization else EMPTY
+
+    @admin.display(description=_("scopes"))
+    def scopes(self, obj: ClientLink) -> str | SafeString:
+        if obj.organization is None or not obj.organization.scope:
             return EMPTY
-        address = reverse("admin:mollie_onboarding_organization_change", args=[obj.organization.pk])
-        return format_html('<a href="{}">{}</a>', address, obj.organization)
+        granted = _("Granted: %(scopes)s") % {"scopes": join_scopes(obj.organization.scope.split())}
+        lacking = missing_scopes(obj.organization)
+        missing = _("Missing: %(scopes)s") % {"scopes": join_scopes(lacking)} if lacking else ""
+        return format_html_join("", "<div>{}</div>", ((line,) for line in (granted, missing) if line))
 
     @admin.display(description=_("history"))
     def history(self, obj: ClientLink) -> str | SafeString:
-        events = obj.events.select_related("actor").order_by("-at", "-pk")[:SHOWN_EVENTS]
-        rows = (
-            (
-                timezone.localtime(event.at).strftime("%Y-%m-%d %H:%M:%S"),
-                EVENT_LABELS.get(event.kind, event.kind),
-                f"({', '.join(f'{key}: {value}' for key, value in event.data.items())})"
-                if event.data
-                else "",
-                _("by %s") % event.actor if event.actor else "",
-            )
-            for event in events
-        )
-        return format_html_join("", "<div>{} {} {} {}</div>", rows) or EMPTY
+        of_organization = Q(client_link=None, organization=obj.organization) if obj.organization else Q()
+        return show_history(Event.objects.filter(Q(client_link=obj) | of_organization))
 
-    # Actions, on the list and on the row's own page.
-
-    @admin.action(description=_("Send onboarding link"), permissions=["send"])
-    def send_onboarding_link(
-        self, request: HttpRequest, queryset: QuerySet[ClientLink]
-    ) -> HttpResponse | None:
-        rows = self._chosen(request, queryset)
-        if request.POST.get("post") != "yes":
-            return self._confirm(request, "send_onboarding_link", rows)
-        asked_at = _asked_at(request)
-        sent = [
-            row.pk
-            for row in rows
-            if not services.reason_not_to_send(row) and self._send(request, row, asked_at)
-        ]
-        self._report_sending(request, rows, sent)
-        return None
-
-    def _chosen(self, request: HttpRequest, queryset: QuerySet[ClientLink]) -> list[ClientLink]:
-        """The rows of an action. Of a selection across pages the confirmation names them all in one field."""
-        rows = list(queryset.select_related("organization"))
-        confirmed = set(request.POST.get("confirmed", "").split())
-        return [row for row in rows if str(row.pk) in confirmed] if confirmed else rows
-
-    def _send(self, request: HttpRequest, row: ClientLink, asked_at: datetime) -> bool:
-        if row.status == Status.REJECTED:
-            row = services.retry_rejected(row, actor=request.user)
-        return (
-            services.request_sending(row, actor=request.user, unless_sent_since=asked_at)
-            or row.send_requested_at is not None
-        )
-
-    def _report_sending(self, request: HttpRequest, rows: list[ClientLink], requested: list[Any]) -> None:
-        """Say what the rows say now: with the default backend the mails have gone out already."""
-        now = ClientLink.objects.filter(pk__in=requested)
-        sent = now.filter(send_requested_at=None, delivery_status=ClientLink.DeliveryStatus.SENT).count()
-        failed = now.filter(delivery_status=ClientLink.DeliveryStatus.FAILED)
-        queued = now.filter(send_requested_at__isnull=False).count()
-        if sent:
-            text = ngettext("%d onboarding link was sent.", "%d onboarding links were sent.", sent) % sent
-            messages.success(request, text)
-        if queued:
-            text = ngettext("%d mail is queued.", "%d mails are queued.", queued) % queued
-            messages.info(request, text)
-        for row in failed[:SHOWN_ON_CONFIRMATION]:
-            messages.error(
-                request, f"{row.organization_name}: {self.attention(row)}, {self.mollie_answer(row)}"
-            )
-        if skipped := len(rows) - len(requested):
-            text = ngettext("%d merchant was skipped.", "%d merchants were skipped.", skipped) % skipped
-            messages.warning(request, text)
-
-    @admin.action(description=_("Cancel client links"), permissions=["cancel"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[ClientLink]) -> HttpResponse | None:
-        rows = self._chosen(request, queryset)
-        if request.POST.get("post") != "yes":
-            return self._confirm(request, "cancel", rows)
-        done = sum(services.cancel_client_link(row, actor=request.user) for row in rows)
-        if done:
-            text = ngettext("%d client link was cancelled.", "%d client links were cancelled.", done) % done
-            messages.success(request, text)
-        if skipped := len(rows) - done:
-            text = ngettext("%d merchant was skipped.", "%d merchants were skipped.", skipped) % skipped
-            messages.warning(request, text)
-        return None
-
-    def _confirm(self, request: HttpRequest, action: str, rows: list[ClientLink]) -> HttpResponse:
-        """The page that says whom an action concerns and whom not, and why. It posts again with `post=yes`."""
-        reasons = [(row, self._reason_to_skip(action, row)) for row in rows]
-        affected = [row for row, reason in reasons if not reason]
-        skipped = [(row, reason) for row, reason in reasons if reason]
-        is_sending = action == "send_onboarding_link"
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Send onboarding link") if is_sending else _("Cancel client links"),
-            "opts": self.opts,
-            "media": self.media,
-            "action": action,
-            "is_sending": is_sending,
-            "back_url": self._address_of(rows[0].pk)
-            if len(rows) == 1
-            else reverse("admin:mollie_onboarding_clientlink_changelist"),
-            # A form may have 1,000 fields only (DATA_UPLOAD_MAX_NUMBER_FIELDS), a selection across pages more rows.
-            "is_across": request.POST.get("select_across") == "1",
-            "asked_at": timezone.now().isoformat(),
-            "rows": rows,
-            "affected": affected[:SHOWN_ON_CONFIRMATION],
-            "affected_count": len(affected),
-            "more_affected": max(0, len(affected) - SHOWN_ON_CONFIRMATION),
-            "skipped": skipped[:SHOWN_ON_CONFIRMATION],
-            "skipped_count": len(skipped),
-            "more_skipped": max(0, len(skipped) - SHOWN_ON_CONFIRMATION),
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/mollie_onboarding/clientlink/confirmation.html", context)
-
-    def _reason_to_skip(self, action: str, row: ClientLink) -> str | Promise:
-        if action == "send_onboarding_link":
-            return services.reason_not_to_send(row)
-        if row.is_connected:
-            return _("The merchant is connected.")
-        return _("The client link is cancelled.") if row.is_cancelled else ""
-
-    def get_urls(self) -> list[URLPattern]:
-        def address(action: str, name: str) -> URLPattern:
-            def view(request: HttpRequest, object_id: str) -> HttpResponse:
-                return self._act_on_one(request, object_id, action)
-
-            return path(
-                f"<uuid:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"mollie_onboarding_clientlink_{name}",
-            )
-
-        return [address("send_onboarding_link", "send"), address("cancel", "cancel"), *super().get_urls()]
-
-    def _act_on_one(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
-        """An action as a button of the row's own page: GET asks, POST acts."""
-        may = self.has_send_permission if action == "send_onboarding_link" else self.has_cancel_permission
-        if not (may(request) and self.has_view_permission(request)):
-            raise PermissionDenied
-        response: HttpResponse | None = getattr(self, action)(
-            request, ClientLink.objects.filter(pk=object_id)
-        )
-        return response or HttpResponseRedirect(self._address_of(object_id))
-
-    def _address_of(self, pk: Any) -> str:
-        return reverse("admin:mollie_onboarding_clientlink_change", args=[pk])
+    # What an operator has to decide.
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        obj: ClientLink | None = kwargs.get("obj")
-        context["can_send"] = (
-            obj and self.has_send_permission(request) and not services.reason_not_to_send(obj)
-        )
-        context["can_cancel"] = (
-            obj and self.has_cancel_permission(request) and not self._reason_to_skip("cancel", obj)
-        )
+        if obj := kwargs.get("obj"):
+            context["review_button"] = self.button(request, MARK_REVIEWED, obj)
+            context["share_button"] = self.button(request, ALLOW_SHARING, obj)
+            context["send_button"] = self.button(request, SEND, obj)
+            context["refused"] = _find_refused(obj)
+            context["identity"] = _compare(obj)
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _link(organization: Organization, text: str) -> SafeString:
+    address = reverse("admin:mollie_onboarding_organization_change", args=[organization.pk])
+    return format_html('<a href="{}">{}</a>', address, text)
+
+
+def _find_refused(row: ClientLink) -> dict[str, Any] | None:
+    """The organization that a merchant came back with and that was not connected, and whose it is."""
+    if row.problem not in (ClientLink.Problem.ORGANIZATION_TAKEN, ClientLink.Problem.OTHER_ORGANIZATION):
+        return None
+    organization = Organization.objects.filter(organization_id=row.refused_organization_id).first()
+    holders = organization.client_links.exclude(pk=row.pk) if organization else ClientLink.objects.none()
+    return {
+        "is_taken": row.problem == ClientLink.Problem.ORGANIZATION_TAKEN,
+        "organization_id": row.refused_organization_id,
+        "organization": organization,
+        "holders": holders.order_by("created_at"),
+    }
+
+
+def _compare(row: ClientLink) -> list[tuple[Any, str, str]]:
+    """What the platform knows of the merchant, and what the register at Mollie says. Empty where nothing differs."""
+    if row.identity_check != ClientLink.IdentityCheck.DIFFERS or row.organization is None:
+        return []
+    theirs = row.organization
+    return [
+        (_("Name"), row.organization_name, theirs.name),
+        (_("Country"), row.country, theirs.country),
+        (_("Registration number"), row.registration_number, theirs.registration_number),
+        (_("VAT number"), row.vat_number, theirs.vat_number),
+    ]

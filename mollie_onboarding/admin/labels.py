@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from mollie_onboarding.conf import conf
+from mollie_onboarding.models import ATTENTION_AFTER, ClientLink, Organization, Status
+from mollie_onboarding.mollie_api.addresses import is_web_url
+
+from .confirming import Words
+
 EMPTY = "-"  # as the admin itself shows an empty value
+DASH = "\N{EN DASH}"
 
 EVENT_LABELS = {
     "created": _("Created"),
@@ -29,9 +39,60 @@ EVENT_LABELS = {
     "identity_differs": _("The Mollie organization has other register data than we have here"),
     "connected": _("Connected"),
     "cancelled": _("Cancelled"),
+    "anonymized": _("Personal data deleted"),
+    "reviewed": _("Marked as reviewed"),
+    "sharing_allowed": _("Allowed to share the Mollie organization of another merchant"),
+    "connection_lost": _("Connection lost"),
+    "disconnected": _("Disconnected"),
+    "revoked": _("Revoked at Mollie"),
+    "onboarding_status_changed": _("Onboarding status changed"),
 }
 
 
 def format_day(at: datetime) -> str:
     """The day in the operator's time zone, with hyphens that do not break in a narrow column."""
     return timezone.localtime(at).strftime("%Y\u2011%m\u2011%d")
+
+
+def format_link(url: str) -> str | SafeString:
+    """A link to one of Mollie's pages. An address of another kind is shown and leads nowhere."""
+    return format_html('<a href="{0}" rel="noreferrer">{0}</a>', url) if is_web_url(url) else url
+
+
+def missing_scopes(organization: Organization) -> list[str]:
+    """What the platform asks for and was not granted. Empty also where it is not known what was granted."""
+    asked_for = conf.MOLLIE_ONBOARDING_SCOPES if organization.scope else ()
+    return [scope for scope in asked_for if not organization.covers(scope)]
+
+
+def join_scopes(scopes: Iterable[str]) -> str:
+    return ", ".join(scopes)
+
+
+def reasons_for_attention(row: ClientLink) -> list[Words]:
+    """What an operator must do something about, in words."""
+    reasons: list[Words] = []
+    if row.problem:
+        reasons.append(row.get_problem_display())
+    if row.status == Status.REJECTED:
+        reasons.append(_("Correct the data"))
+    if row.identity_check == ClientLink.IdentityCheck.DIFFERS:
+        reasons.append(_("Check identity"))
+    if row.organization and row.organization.connection_status == Organization.ConnectionStatus.LOST:
+        reasons.append(_("The connection is lost"))
+    if row.organization and row.organization.connection_status == Organization.ConnectionStatus.DISCONNECTED:
+        reasons.append(_("Disconnected"))
+    if row.needs_new_consent:
+        reasons.append(_("Needs new consent"))
+    if row.send_requested_at and row.send_requested_at <= timezone.now() - ATTENTION_AFTER:
+        reasons.append(_("The mail is waiting in the queue"))
+    if row.delivery_status == ClientLink.DeliveryStatus.FAILED and not reasons:
+        reasons.append(_("The mail was not sent"))
+    return reasons
+
+
+def mollie_answer(row: ClientLink) -> str:
+    """Mollie's last refusal: its status, field and sentence."""
+    if not row.error_detail:
+        return EMPTY
+    return f"{row.error_status or ''} {row.error_field} {row.error_detail}".strip()

@@ -60,19 +60,27 @@ def _find_refusal(client_link: ClientLink, organization: Organization | None, in
         organization is None or client_link.organization_id != organization.pk
     ):
         return Outcome.OTHER_ORGANIZATION
-    if organization is not None:
-        others = ClientLink.objects.filter(organization=organization).exclude(pk=client_link.pk)
+    # Who is tied to it already stays so, also where sharing was allowed once and is no longer.
+    if organization is not None and client_link.organization_id is None:
+        others = ClientLink.objects.filter(organization=organization).select_related("organization")
         if any(not _may_share(client_link, other) for other in others):
             return Outcome.ORGANIZATION_TAKEN
     return ""
 
 
 def _may_share(client_link: ClientLink, other: ClientLink) -> bool:
-    """Whether two rows may have one organization: one merchant, a site that allows it, or an operator who did."""
+    """Whether two rows may have one organization: one merchant, a site that allows it, or an operator who did.
+
+    The operator allowed the one that was refused, and no other.
+    """
     return (
         conf.MOLLIE_ONBOARDING_ALLOW_SHARED_ORGANIZATIONS
-        or client_link.may_share_organization
         or client_link.is_same_merchant(other)
+        or (
+            client_link.may_share_organization
+            and other.organization is not None
+            and other.organization.organization_id == client_link.refused_organization_id
+        )
     )
 
 

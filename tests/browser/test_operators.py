@@ -11,6 +11,7 @@ from .visitor import Visitor, address_of
 pytestmark = pytest.mark.browser
 
 LIST = "/admin/mollie_onboarding/clientlink/"
+ORGANIZATIONS = "/admin/mollie_onboarding/organization/"
 SEEDED = {
     "Fietsenmakerij De Ketting": "ready",
     "Weingut Sonnenhang GmbH": "ready",
@@ -100,6 +101,56 @@ def test_row_page_sends_and_cancels(operator, open_browser):
     operator.take_picture("2-row")
     merchant.press("Continue to Mollie")
     merchant.sees("cancelled")
+
+
+def test_organization_is_disconnected_from_its_page(operator, open_browser):
+    name = "Bloemist Iris"
+    merchant = open_browser()
+    merchant.sign_up(name)
+    merchant.press("Allow")
+    merchant.sees("connected")
+    page = operator.page
+    page.goto(ORGANIZATIONS)
+    operator.take_picture("1-list")
+    row_of(operator, name).get_by_role("link").first.click()
+    operator.take_picture("2-organization")
+    operator.follow("Disconnect")
+    assert name in page.locator("#affected").inner_text()
+    operator.check_page()
+    operator.take_picture("3-confirmation")
+
+    operator.press("Disconnect")
+
+    assert page.locator(".messagelist .success").inner_text() == "1 organization was disconnected."
+    assert "from the merchant's own page" in page.locator("#remedies").inner_text()
+    assert "Revoked at Mollie" in page.locator(".field-history").inner_text()
+    operator.take_picture("4-disconnected")
+    merchant.page.reload()
+    merchant.sees("lost")
+
+
+def test_lost_organization_gets_a_link_again(operator):
+    name = "Kaffeehaus Morgenrot GmbH"
+    page = operator.page
+    page.goto(ORGANIZATIONS)
+    page.locator(".mollie-health").get_by_role("link", name="Connection lost").click()
+    row_of(operator, name).get_by_role("link").first.click()
+    page.locator("#remedies").get_by_role("link", name="Send a link to connect again").click()
+    assert "The mail asks to connect again." in page.locator("#affected").inner_text()
+
+    operator.press("Send a link to connect again")
+
+    assert page.locator(".messagelist .success").inner_text() == "1 onboarding link was sent."
+
+
+@pytest.mark.parametrize("path", [LIST, ORGANIZATIONS])
+def test_list_fits_on_a_screen(operator, path):
+    operator.page.goto(path)
+
+    widths = operator.page.locator(".results").evaluate(
+        "element => [element.scrollWidth, element.clientWidth]"
+    )
+    assert widths[0] <= widths[1], widths
 
 
 def test_refused_data_are_named_to_the_operator(operator):
