@@ -185,7 +185,7 @@ def test_mails_are_in_dutch_for_a_dutch_owner(make_client_link, organization):
         (Status.STARTED, "Ik heb al een Mollie-account"),
         (Status.DECLINED, "U gaf bij Mollie geen toestemming"),
         (Status.REJECTED, "Bakkerij Jansen is nog niet gekoppeld"),
-        (Status.CONNECTED, "Mollie controleert uw gegevens."),
+        (Status.CONNECTED, "Mollie heeft uw gegevens en controleert ze."),
         (Status.CANCELLED, "Deze uitnodiging is ingetrokken"),
     ],
 )
