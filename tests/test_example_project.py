@@ -156,7 +156,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("demo")
     finished = manage(directory, "seed_demo")
     assert finished.returncode == 0, finished.stderr
-    assert "Merchants: 10 new" in finished.stdout
+    assert "Merchants: 12 new" in finished.stdout
     assert "http://127.0.0.1:8000/onboarding/signup/" in finished.stdout
     assert "operator / operator" in finished.stdout
     return directory
@@ -232,17 +232,17 @@ def test_seed_demo_shows_every_status_and_twice_changes_nothing(demo):
     found = read(demo, STATUSES)
 
     assert set(found["statuses"]) == set(Status.values)
-    assert len(found["statuses"]) == 10
+    assert len(found["statuses"]) == 12
     assert found["expired"] == ["Fromagerie du Lac"]
     assert found["reasons"] == ["The VAT number is not registered"]
-    assert found["connections"] == ["connected", "connected", "connected", "lost"]
-    assert found["onboarding"] == ["completed", "completed", "in-review", "needs-data"]
-    assert found["organizations"] == [True] * 4
+    assert found["connections"] == ["connected", "connected", "connected", "disconnected", "lost"]
+    assert found["onboarding"] == ["completed", "completed", "completed", "in-review", "needs-data"]
+    assert found["organizations"] == [True] * 5
     assert found["operator"] is True
 
     said, again = seed_and_read(demo)
 
-    assert "Merchants: 0 new, 10 were there." in said
+    assert "Merchants: 0 new, 12 were there." in said
     assert again == found
 
 
@@ -254,7 +254,7 @@ def test_seed_demo_at_the_real_mollie_makes_drafts_only(tmp_path):
         MOLLIE_ONBOARDING_CLIENT_ID="app_of_ours",
     )
 
-    assert found["statuses"] == ["draft"] * 10
+    assert found["statuses"] == ["draft"] * 12
     assert "operator / " in said
     assert found["operator"] is False  # no password that everybody knows
 

@@ -1,4 +1,4 @@
-"""The demo's ten merchants: who they are, and how far each has come."""
+"""The demo's twelve merchants: who they are, and how far each has come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, Literal
 
 Story = Literal[
-    "draft", "ready", "expired", "declined", "rejected", "needs-data", "in-review", "completed", "lost", "cancelled"
+    "draft", "ready", "expired", "declined", "rejected", "needs-data", "in-review", "completed", "lost", "cancelled",
+    "disconnected", "taken",
 ]  # fmt: skip
 
 
@@ -98,5 +99,17 @@ MERCHANTS = (
         "pracownia-bursztynu", "cancelled", 12, "Pracownia Bursztynu", "PL",
         "ul. Mariacka 18, 80-833, Gdańsk", "Agnieszka Nowak",
         owner_locale="pl_PL",
+    ),
+    # Left the platform, which ended the connection.
+    _merchant(
+        "atelier-du-cuir", "disconnected", 90, "Atelier du Cuir SARL", "LU",
+        "Rue du Fort Neipperg 20, 2230, Luxembourg", "Marc Weber",
+        owner_locale="fr_LU", legal_entity="lu-sarl",
+    ),
+    # A second shop of the bookseller's, who chose the Mollie account of the first.
+    _merchant(
+        "antiquariaat-van-houten", "taken", 1, "Antiquariaat Van Houten", "NL",
+        "Koningstraat 12, 2011 TB, Haarlem", "Pieter van Houten",
+        owner_locale="nl_NL", legal_entity="nl-bv",
     ),
 )  # fmt: skip

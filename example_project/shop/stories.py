@@ -32,6 +32,8 @@ def live(row: ClientLink, story: Story, *, operator: Any, age: timedelta) -> Non
     _turn_back_the_clock(row, age)
     if story == "lost":
         _lose_connection(row)
+    if story == "disconnected":
+        _disconnect(row, operator)
 
 
 def _live(row: ClientLink, story: Story, operator: Any) -> None:
@@ -50,8 +52,13 @@ def _live(row: ClientLink, story: Story, operator: Any) -> None:
             _connect(row, "needs-data", can_receive_payments=False, can_receive_settlements=False)
         case "in-review":
             _connect(row, "in-review", can_receive_payments=True, can_receive_settlements=False)
-        case "completed" | "lost":
+        case "completed" | "lost" | "disconnected":
             _connect(row, "completed", can_receive_payments=True, can_receive_settlements=True)
+        case "taken":
+            started = _start(row)
+            _come_back(
+                started, sandbox.visit(started.authorization_url, organization_id=_account_of_the_first())
+            )
         case "cancelled":
             services.cancel_client_link(row, actor=operator)
 
@@ -87,6 +94,20 @@ def _lose_connection(row: ClientLink) -> None:
     sandbox.revoke_authorizations(row.organization.organization_id)
     with suppress(NotConnectedError), sandbox_mollie():
         services.get_access_token(row.organization, rejected=services.get_access_token(row.organization))
+
+
+def _disconnect(row: ClientLink, operator: Any) -> None:
+    """The platform ends the connection, and Mollie revokes it."""
+    row.refresh_from_db()
+    assert row.organization is not None  # noqa: S101 (for mypy; the row was connected)
+    with sandbox_mollie():
+        services.disconnect(row.organization, actor=operator)
+        services.revoke_pending()
+
+
+def _account_of_the_first() -> str:
+    """The Mollie account that the bookseller has already."""
+    return Organization.objects.get(name__startswith="Boekhandel").organization_id
 
 
 def _turn_back_the_clock(row: ClientLink, age: timedelta) -> None:
