@@ -716,3 +716,9 @@ def test_secrets_and_names_are_not_in_the_log_of_success(mollie, caplog):
 def test_register_numbers_are_not_in_a_repr():
     assert "30204462" not in repr(READ_CLIENT)
     assert "NL815839091B01" not in repr(READ_CLIENT)
+
+
+def test_api_url_that_is_no_web_address_is_a_configuration_error(settings):
+    settings.MOLLIE_ONBOARDING_API_URL = "api.mollie.com"
+    with pytest.raises(ImproperlyConfigured, match="MOLLIE_ONBOARDING_API_URL"):
+        MollieAPI().list_clients()

@@ -850,3 +850,7 @@ def test_list_that_closes_in_the_middle_keeps_its_place(organizations, pages_of_
 
     assert (result.pages, result.read, result.fallback) == (1, 6, True)
     assert StatusSync.objects.get().following == rows[2].organization_id
+
+
+def test_a_pass_is_named_by_its_day():
+    assert str(StatusSync(started_at=datetime(2027, 3, 1, 12, 5, tzinfo=UTC))) == "2027-03-01 12:05"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -693,6 +693,39 @@ def test_caller_that_has_locked_the_row_itself_gets_a_token_all_the_same(expired
     assert len(refreshes(sandbox)) == 1
 
 
+@pytest.fixture
+def beside(monkeypatch):
+    """As inside a transaction of a caller's, on a database with row locks; here without a second connection."""
+    monkeypatch.setattr(connection, "vendor", "other")
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: True)
+    monkeypatch.setattr(tokens, "run_on_own_connection", lambda work: work())
+    monkeypatch.setattr(tokens, "run_after_transaction", lambda work: work())
+
+
+def test_refresh_beside_a_transaction_claims_the_row(expired, sandbox, beside):
+    assert works(sandbox, services.get_access_token(expired))
+    assert Organization.objects.get().token_version == expired.token_version + 1
+
+
+@pytest.mark.parametrize("locked_for", [0, 2, 1000])
+def test_refresh_beside_a_transaction_waits_for_a_moment_where_the_row_is_locked(
+    expired, sandbox, beside, monkeypatch, locked_for
+):
+    answers = iter([True] * locked_for)
+
+    def select_for_update(self: Any, **kwargs: Any) -> Any:
+        if next(answers, False):
+            raise OperationalError("could not obtain lock")
+        return self
+
+    monkeypatch.setattr(type(Organization.objects.all()), "select_for_update", select_for_update)
+    monkeypatch.setattr(tokens, "LONGEST_LOCK", 0.05)
+    monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
+    assert works(sandbox, services.get_access_token(expired))
+    assert len(refreshes(sandbox)) == 1
+    assert Organization.objects.get().token_version == expired.token_version + 1
+
+
 @committing
 def test_work_on_another_connection_is_not_waited_for_without_end(monkeypatch):
     monkeypatch.setattr(detached, "LONGEST_WORK", 0.01)
@@ -718,8 +751,6 @@ def test_write_after_a_transaction_waits_for_a_lock(expired, monkeypatch):
     def work() -> None:
         tries.append(None)
         if len(tries) < 3:
-            from django.db import OperationalError
-
             raise OperationalError("database is locked")
 
     detached._watch(connection, work)
