@@ -207,7 +207,8 @@ class AllowSharing(ConfirmedAction):
 
     def details(self, row: ClientLink) -> Iterable[Words]:
         holders = ClientLink.objects.filter(organization__organization_id=row.refused_organization_id)
-        names = list(holders.exclude(pk=row.pk).values_list("organization_name", flat=True)[:SHOWN_HOLDERS])
+        others = holders.exclude(pk=row.pk).order_by("created_at", "pk")
+        names = list(others.values_list("organization_name", flat=True)[:SHOWN_HOLDERS])
         if names:
             yield _("%(organization_id)s belongs to: %(merchants)s") % {
                 "organization_id": row.refused_organization_id,

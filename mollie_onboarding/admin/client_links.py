@@ -259,7 +259,7 @@ def _find_refused(row: ClientLink) -> dict[str, Any] | None:
         "is_taken": row.problem == ClientLink.Problem.ORGANIZATION_TAKEN,
         "organization_id": row.refused_organization_id,
         "organization": organization,
-        "holders": holders.order_by("created_at"),
+        "holders": holders.order_by("created_at", "pk"),
     }
 
 
