@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI, OnboardingStatus, OrganizationInfo, Tokens
 from mollie_onboarding.sandbox.models import SandboxOrganization
+from mollie_onboarding.sandbox.models import Token as SandboxToken
 from mollie_onboarding.services import completing, connecting
 from mollie_onboarding.signals import merchant_connected, merchant_declined, onboarding_status_changed
 from tests.conftest import Browser, authorization_url, page_status, state_of
@@ -1161,3 +1162,51 @@ def test_lessons_3_ten_copies_of_one_callback_make_one_exchange(start, sandbox):
     deadline = time.monotonic() + 5
     while page_status(browser.get(row.merchant_path())) != "connected":
         assert time.monotonic() < deadline
+
+
+# Resuming.
+
+
+@pytest.fixture
+def interrupted(start, sandbox):
+    """A return whose tokens are committed, and of which Mollie does not say whose they are."""
+    _, browser, callback = start()
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    return AuthorizationRequest.objects.get(tokens__isnull=False)
+
+
+def test_resumed_by_an_answer_that_mollie_repeats_knows_that_its_token_is_old(interrupted, sandbox):
+    now = timezone.now()
+    with time_machine.travel(now + timedelta(hours=2), tick=False):
+        sandbox.add_fault("refresh", "lose_answer")
+        assert services.resume_interrupted() == 0
+    with time_machine.travel(now + timedelta(hours=2, minutes=50), tick=False):
+        assert services.resume_interrupted() == 1
+    with time_machine.travel(now + timedelta(hours=3, minutes=5), tick=False):
+        token = services.get_access_token(Organization.objects.get())
+        assert SandboxToken.objects.valid().filter(value=token).exists()
+
+
+def test_resuming_under_another_app_keeps_the_tokens(interrupted, sandbox, settings):
+    settings.MOLLIE_ONBOARDING_CLIENT_ID = "app_new"
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert services.resume_interrupted() == 0
+    interrupted.refresh_from_db()
+    assert interrupted.tokens is not None
+    assert not sandbox.calls("refresh")
+
+
+def test_return_that_the_database_does_not_take_is_finished_by_the_next_click(start, monkeypatch):
+    row, browser, callback = start()
+    find = connecting._find_refusal
+
+    def deadlock(*args):
+        raise OperationalError("Deadlock found when trying to get lock")
+
+    monkeypatch.setattr(connecting, "_find_refusal", deadlock)
+    assert browser.come_back(callback).status_code == 303
+    assert page_status(browser.get(row.merchant_path())) == "finishing"
+    monkeypatch.setattr(connecting, "_find_refusal", find)
+    browser.press(row)
+    assert page_status(browser.get(row.merchant_path())) == "connected"

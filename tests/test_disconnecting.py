@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import TestCase
 
 from mollie_onboarding import services, tasks
-from mollie_onboarding.exceptions import NotConnectedError
+from mollie_onboarding.exceptions import MollieConnectionError, NotConnectedError
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI
@@ -280,3 +280,127 @@ def test_disconnect_against_a_return_leaves_one_of_the_two(connect, sandbox, att
         assert services.get_access_token(row.organization)
     else:
         assert row.organization.access_token is None
+
+
+# Returns that were under way, and calls that cross.
+
+
+def come_back_and_stop(sandbox, row: ClientLink, organization_id: str) -> None:
+    """The merchant agrees, the code is exchanged, and Mollie does not say whose the tokens are."""
+    browser = Browser()
+    callback = sandbox.visit(authorization_url(browser.press(row)), organization_id=organization_id)
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(callback)
+    assert AuthorizationRequest.objects.filter(client_link=row, tokens__isnull=False, outcome="").exists()
+
+
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_return_that_was_under_way_revives_nothing_and_is_revoked(connect, sandbox, settings, is_pending):
+    row = connect()
+    settings.MOLLIE_ONBOARDING_SCOPES = [*row.organization.scope.split(), "payments.read"]
+    come_back_and_stop(sandbox, row, row.organization.organization_id)
+    row.organization.refresh_from_db()
+    if is_pending:
+        sandbox.add_fault("revoke", "server_error", times=9)
+    disconnect(row.organization)
+    sandbox.clear_faults()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        assert services.resume_interrupted() == 0
+    row.organization.refresh_from_db()
+    assert row.organization.connection_status == "disconnected"
+    services.revoke_pending()
+    if not is_pending:  # only one can wait; the other is logged
+        assert not live_tokens()
+    row.organization.refresh_from_db()
+    assert row.organization.pending_revocation is None
+
+
+def test_return_of_another_row_of_the_merchant_revives_nothing(connect, sandbox, make_client_link):
+    organization = connect(make_client_link(reference="shop-1")).organization
+    second = make_client_link(reference="shop-1")
+    come_back_and_stop(sandbox, second, organization.organization_id)
+    disconnect(organization)
+    services.resume_interrupted()
+    organization.refresh_from_db()
+    assert organization.connection_status == "disconnected"
+
+
+def test_consent_after_the_end_connects_again(connect, sandbox):
+    row = connect()
+    disconnect(row.organization)
+    row = connect(row, organization_id=row.organization.organization_id)
+    assert row.organization.connection_status == "connected"
+
+
+def test_second_disconnect_leaves_a_merchant_alone_who_connects_again(connect, sandbox):
+    row = connect()
+    disconnect(row.organization)
+    browser = Browser()
+    row = ClientLink.objects.select_related("organization").get()
+    callback = sandbox.visit(
+        authorization_url(browser.press(row)), organization_id=row.organization.organization_id
+    )
+    assert not disconnect(row.organization)
+    browser.come_back(callback)
+    row.organization.refresh_from_db()
+    assert row.organization.connection_status == "connected"
+
+
+def test_two_revocations_at_once_are_one_event_and_no_error(connect, sandbox, monkeypatch):
+    for is_answered in (True, False):
+        organization = connect().organization
+        Event.objects.all().delete()
+        with TestCase.captureOnCommitCallbacks():
+            services.disconnect(organization)
+        original, calls = MollieAPI.revoke, []
+
+        def revoke(
+            self, token, *, original=original, calls=calls, pk=organization.pk, is_answered=is_answered
+        ):
+            calls.append(token)
+            if len(calls) == 1:
+                services.revoke_tokens(pk)  # the other process, with success
+                if not is_answered:
+                    raise MollieConnectionError("Mollie gave no answer.")
+            return original(self, token)
+
+        monkeypatch.setattr(MollieAPI, "revoke", revoke)
+        services.revoke_tokens(organization.pk)
+        monkeypatch.undo()
+        organization.refresh_from_db()
+        assert (organization.pending_revocation, organization.last_error) == (None, "")
+        assert Event.objects.filter(kind="revoked").count() == 1
+
+
+def test_tokens_of_another_app_are_not_taken_for_revoked(connect, sandbox, settings):
+    organization = connect().organization
+    with TestCase.captureOnCommitCallbacks():
+        services.disconnect(organization)
+    settings.MOLLIE_ONBOARDING_CLIENT_ID = "app_new"
+    assert services.revoke_pending() == (0, 1)
+    organization.refresh_from_db()
+    assert organization.pending_revocation is not None
+    assert not sandbox.calls("revoke")
+
+
+def test_disconnecting_an_organization_that_was_deleted_is_no_error(connect):
+    row = connect()
+    organization = row.organization
+    ClientLink.objects.update(organization=None, status="started")
+    Organization.objects.filter(pk=organization.pk).delete()
+    assert not services.disconnect(organization)
+
+
+@committing
+def test_deadlock_is_tried_again(connect, monkeypatch):
+    organization = connect().organization
+    hold = type(Organization.objects.all()).hold
+    victims = iter([True, True])
+
+    def deadlock(*args):
+        if next(victims, False):
+            raise OperationalError("Deadlock found when trying to get lock")
+        return hold(*args)
+
+    monkeypatch.setattr(type(Organization.objects.all()), "hold", deadlock)
+    assert services.disconnect(organization)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from mollie_onboarding import services, signals
@@ -165,7 +167,7 @@ def test_page_takes_as_many_statements_for_250_organizations_as_for_50(
     assert len(few) == len(many), many
     # Where the pass is; the organizations; who is listed; who was read; who is missing. Twice more to begin the pass,
     # and four for changes: the rows, their events, these read again, and marked.
-    assert len(few) == 5 + 3 + (4 if changed else 0), few
+    assert len(few) == 6 + 3 + (4 if changed else 0), few
 
 
 def test_organizations_that_are_locked_bring_no_tokens_along(organizations):
@@ -368,7 +370,8 @@ def test_odd_part_of_an_item_leaves_that_part_of_the_row_as_it_is(organizations,
     second.refresh_from_db()
     assert (first.name, first.onboarding_status) == ("Bakkerij", "needs-data")
     assert (second.name, second.onboarding_status) == ("Bakkerij", "completed")
-    assert first.capabilities == second.capabilities == [{"name": "payments"}]
+    assert first.capabilities == [{"name": "payments"}]
+    assert second.capabilities == []  # completed: what was asked for before is asked for no more
     assert ids([arguments["organization"] for arguments in told]) == ids([second])
 
 
@@ -854,3 +857,67 @@ def test_list_that_closes_in_the_middle_keeps_its_place(organizations, pages_of_
 
 def test_a_pass_is_named_by_its_day():
     assert str(StatusSync(started_at=datetime(2027, 3, 1, 12, 5, tzinfo=UTC))) == "2027-03-01 12:05"
+
+
+# Sequences that must not stop it.
+
+
+def test_limit_starves_nobody(organizations, sandbox, closed, clock):
+    """Two that can never be read do not keep the third from its turn."""
+    rows = organizations(3, synced_at=None)
+    for row in rows[:2]:
+        Organization.objects.filter(pk=row.pk).update(client_id="app_old", access_token_expires_at=NOON)
+    for _ in range(2):
+        services.sync_onboarding_status(limit=2)
+        clock.shift(3600)
+    rows[2].refresh_from_db()
+    assert rows[2].onboarding_status
+
+
+@pytest.mark.parametrize(
+    "when", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00Z", "1989-01-01"]
+)
+def test_date_that_no_database_can_hold_stops_nobody(organizations, sandbox, when):
+    first, second = organizations(2)
+    good = {"status": "completed", "canReceivePayments": True, "canReceiveSettlements": True}
+    answer_with(
+        sandbox,
+        listed(first.organization_id, onboarding={**good, "signedUpAt": when}),
+        listed(second.organization_id, onboarding=good),
+    )
+    assert services.sync_onboarding_status().read == 2
+    for row in (first, second):
+        row.refresh_from_db()
+        assert row.onboarding_status == "completed"
+
+
+def test_pass_begun_by_a_machine_whose_clock_is_ahead_flags_nobody(organizations, sandbox, clock):
+    rows = organizations(2)
+    StatusSync.objects.create(
+        pk=1, started_at=NOON + timedelta(seconds=30), following=rows[0].organization_id
+    )
+    assert services.sync_onboarding_status().missing == 0
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
+def test_inside_a_transaction_mollie_is_not_asked(organizations, sandbox, clock):
+    organizations(2)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.sync_onboarding_status()
+    assert not sandbox.calls("clients")
+
+
+def test_limit_below_one_is_refused(organizations):
+    with pytest.raises(CommandError, match="--limit"):
+        call_command("sync_onboarding_status", limit=0)
+
+
+def test_missing_setting_for_one_part_stops_no_other(organizations, sandbox, monkeypatch):
+    def broken() -> None:
+        raise ImproperlyConfigured("MOLLIE_ONBOARDING_CLIENT_SECRET is not set.")
+
+    organizations(1)
+    monkeypatch.setattr(services, "revoke_pending", broken)
+    with pytest.raises(CommandError, match="CLIENT_SECRET"):
+        call_command("sync_onboarding_status")
+    assert sandbox.calls("clients")

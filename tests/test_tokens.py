@@ -37,6 +37,12 @@ NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 OTHER_KEY = "l1bhfb2dxa3P3D5kT2Zx6gDmtwRj6AUbN7jYuVGsBkI="
 
 
+@pytest.fixture(autouse=True)
+def _no_tokens_of_another_test():
+    yield
+    tokens._unwritten.clear()
+
+
 @pytest.fixture
 def clock():
     with time_machine.travel(NOON, tick=False) as traveller:
@@ -777,3 +783,306 @@ def test_errors_hold_no_token(expired, sandbox, kind, caplog):
     for text in (str(raised.value), repr(raised.value), caplog.text):
         assert "access_" not in text.replace("access_token", "")
         assert "refresh_" not in text.replace("refresh_token", "")
+
+
+# Sequences that must not lose a token.
+
+
+class Held:
+    """Another transaction that has locked the organization's row, or on MariaDB has only written a reference to it."""
+
+    def __init__(self, organization: Organization) -> None:
+        self._organization = organization
+        self._held, self._done = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold)
+
+    def _hold(self) -> None:
+        try:
+            with transaction.atomic():
+                if connection.vendor == "mysql":
+                    Event.objects.record("touched", organization=self._organization)
+                else:
+                    Organization.objects.filter(pk=self._organization.pk).update(name="Locked")
+                self._held.set()
+                self._done.wait(10)
+        finally:
+            connections.close_all()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self._held.wait()
+
+    def __exit__(self, *args: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+needs_row_locks = pytest.mark.skipif(
+    "connection.vendor == 'sqlite'", reason="SQLite locks the whole file: everybody waits for everybody"
+)
+
+
+@committing
+@needs_row_locks
+def test_whoever_has_a_token_that_works_waits_for_no_lock(organization, sandbox):
+    expire(organization, timedelta(minutes=4))
+    with Held(organization):
+        assert services.get_access_token(organization) == organization.access_token.reveal()
+    assert not refreshes(sandbox)
+
+
+@committing
+@needs_row_locks
+def test_whoever_needs_a_token_gets_one_in_spite_of_a_lock(expired, sandbox, monkeypatch):
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS", 0.2)
+    sandbox.set_switch("rotate_refresh_tokens", True)
+    with Held(expired):
+        token = services.get_access_token(expired)
+        assert services.get_access_token(expired) == token
+    wait_for_writers()
+    assert Organization.objects.get().access_token.reveal() == token
+    assert len(refreshes(sandbox)) == 1
+
+
+@pytest.mark.parametrize("is_written_at_once", [True, False])
+def test_answer_that_cannot_be_written_now_is_written_later(
+    expired, sandbox, clock, monkeypatch, is_written_at_once
+):
+    sandbox.set_switch("rotate_refresh_tokens", True)
+    later: list[Any] = []
+    store = tokens._store
+    locks = iter([True, True])
+
+    def locked_at_first(*args: Any) -> bool:
+        if next(locks, False):
+            raise OperationalError("Lock wait timeout exceeded")
+        return store(*args)
+
+    monkeypatch.setattr(tokens, "_store", locked_at_first)
+    monkeypatch.setattr(tokens, "run_after_transaction", later.append)
+    monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
+    token = services.get_access_token(expired)
+    assert works(sandbox, token)
+    assert services.get_access_token(expired) == token
+    if is_written_at_once:
+        with pytest.raises(OperationalError):
+            later[0]()  # still locked; tried again by whoever waits
+        later[0]()
+    # An hour later Mollie has forgotten the key, and the old refresh token is dead.
+    clock.shift(3700)
+    assert works(sandbox, services.get_access_token(expired))
+    assert tokens._unwritten == {}
+
+
+@committing
+def test_fault_in_a_transaction_frees_nobody_elses_claim_afterwards(expired, sandbox, monkeypatch):
+    """The watcher of an ended transaction comes late, while another process refreshes."""
+    sandbox.set_switch("rotate_refresh_tokens", True)
+    sandbox.add_fault("refresh", "status", status=401, body={"error": "invalid_client"})
+    monkeypatch.setattr(detached, "POLL_INTERVAL", 0.3)
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS", 0.5)
+
+    def work() -> None:
+        Organization.objects.filter(pk=expired.pk).update(name="Locked")
+        with pytest.raises(MollieResponseError):
+            services.get_access_token(expired)
+
+    with transaction.atomic():
+        work()
+    original = MollieAPI.refresh
+    others: list[Any] = []
+
+    def refresh(*args: Any, **kwargs: Any) -> Tokens:
+        answer = original(*args, **kwargs)
+        if not others:
+            others.append("asking")
+            wait_for_writers()
+            others.extend(in_threads(1, lambda: services.get_access_token(expired.organization_id)))
+        return answer
+
+    monkeypatch.setattr(MollieAPI, "refresh", refresh)
+    token = services.get_access_token(expired)
+    assert works(sandbox, token)
+    assert isinstance(others[1], MollieConnectionError)
+    assert Organization.objects.get().connection_status == "connected"
+
+
+@committing
+def test_claim_of_another_process_outlives_a_fault_in_a_transaction(expired, sandbox):
+    sandbox.add_fault("refresh", "status", status=401, body={"error": "invalid_client"})
+    key = expired.refresh_key
+
+    def work() -> None:
+        Organization.objects.filter(pk=expired.pk).update(name="Locked")
+        with pytest.raises(MollieResponseError):
+            services.get_access_token(expired)
+        Organization.objects.filter(pk=expired.pk).update(name=expired.name)
+
+    with transaction.atomic():
+        work()
+        Organization.objects.filter(pk=expired.pk).update(
+            refresh_claimed_until=timezone.now() + timedelta(seconds=60)
+        )
+    wait_for_writers()
+    assert Organization.objects.get().refresh_key == key
+
+
+@committing
+def test_replay_of_an_answer_that_was_lost_in_a_transaction_is_as_old_as_it_is(expired, sandbox, clock):
+    expire(expired)
+    sandbox.add_fault("refresh", "lose_answer")
+
+    def work() -> None:
+        Organization.objects.filter(pk=expired.pk).update(name="Locked")
+        with pytest.raises(MollieConnectionError):
+            services.get_access_token(expired)
+
+    roll_back_after(work)
+    clock.shift(50 * 60)
+    services.get_access_token(expired)
+    clock.shift(15 * 60)
+    assert works(sandbox, services.get_access_token(expired))
+
+
+def test_replay_of_an_answer_whose_first_use_nobody_knows_is_refreshed(expired, sandbox, clock):
+    """The process died in a transaction, so the row does not tell when the key was used."""
+    expire(expired)
+    sandbox.set_switch("rotate_refresh_tokens", True)
+    MollieAPI().refresh(expired.refresh_token.reveal(), redirect_uri="", idempotency_key=expired.refresh_key)
+    clock.shift(50 * 60)
+    token = services.get_access_token(expired)
+    expired.refresh_from_db()
+    assert [call.replayed for call in refreshes(sandbox)] == [False, True, False]
+    assert expired.access_token_expires_at == timezone.now() + timedelta(hours=1)
+    assert works(sandbox, token)
+
+
+def test_same_replay_in_a_transaction_is_used_for_a_moment_and_then_refreshed(
+    expired, sandbox, clock, monkeypatch
+):
+    expire(expired)
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: True)
+    monkeypatch.setattr(tokens, "run_on_own_connection", lambda work: "")  # it is locked
+    later: list[Any] = []
+    monkeypatch.setattr(tokens, "run_after_transaction", later.append)
+    answer = MollieAPI().refresh(
+        expired.refresh_token.reveal(), redirect_uri="", idempotency_key=expired.refresh_key
+    )
+    assert services.get_access_token(expired) == answer.access_token
+    clock.shift(55)
+    with pytest.raises(MollieConnectionError, match="when the transaction is over"):
+        services.get_access_token(expired)
+    later[0]()
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: False)
+    assert works(sandbox, services.get_access_token(expired))
+
+
+@committing
+def test_rejected_or_dead_tokens_are_not_handed_out_of_memory(expired, sandbox, clock):
+    expire(expired)
+    with transaction.atomic():
+        Organization.objects.filter(pk=expired.pk).update(name="Locked")
+        token = services.get_access_token(expired)
+        with pytest.raises(MollieConnectionError, match="when the transaction is over"):
+            services.get_access_token(expired, rejected=token)
+        clock.shift(61 * 60)
+        with pytest.raises(MollieConnectionError, match="when the transaction is over"):
+            services.get_access_token(expired)
+    wait_for_writers()
+    assert works(sandbox, services.get_access_token(expired))
+
+
+@committing
+def test_tokens_of_a_caller_without_autocommit_are_written_when_it_commits(expired, sandbox):
+    transaction.set_autocommit(False)
+    try:
+        if connection.vendor != "sqlite":
+            Organization.objects.filter(pk=expired.pk).update(name="Locked")
+        token = services.get_access_token(expired)
+        transaction.commit()
+        wait_for_writers()
+        assert Organization.objects.get().access_token.reveal() == token
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+
+
+def test_pause_after_a_failure_ends_with_the_token(organization, sandbox, clock):
+    expire(organization, timedelta(seconds=20))
+    sandbox.add_fault("refresh", "server_error")
+    assert services.get_access_token(organization) == organization.access_token.reveal()
+    clock.shift(12)
+    assert works(sandbox, services.get_access_token(organization))
+
+
+def test_pause_after_a_failure_does_not_hold_up_a_rejected_token(organization, sandbox, clock):
+    expire(organization, timedelta(minutes=4))
+    old = organization.access_token.reveal()
+    sandbox.add_fault("refresh", "server_error")
+    assert services.get_access_token(organization) == old
+    assert services.get_access_token(organization, rejected=old) != old
+
+
+@committing
+@needs_row_locks
+def test_receiver_of_a_loss_may_need_what_the_caller_has_locked(expired, sandbox, operator):
+    def receive(**arguments: Any) -> None:
+        type(operator).objects.filter(pk=operator.pk).update(first_name="told")
+
+    connection_lost.connect(receive)
+    sandbox.revoke_authorizations(expired.organization_id)
+    with transaction.atomic():
+        type(operator).objects.select_for_update().get(pk=operator.pk)
+        with pytest.raises(NotConnectedError):
+            services.get_access_token(expired)
+    wait_for_writers()
+    operator.refresh_from_db()
+    assert operator.first_name == "told"
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_consent_by_force_that_is_being_taken_in_is_no_loss(
+    organization, sandbox, browser, settings, monkeypatch, is_inside
+):
+    """Mollie has revoked the tokens that we have, and whose are the new ones is not answered yet."""
+    settings.MOLLIE_ONBOARDING_SCOPES = [*organization.scope.split(), "payments.read"]
+    row = organization.client_links.get()
+    url = authorization_url(browser.press(row))
+    sandbox.add_fault("organization", "drop_before")
+    browser.come_back(sandbox.visit(url, organization_id=organization.organization_id))
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: is_inside)
+    monkeypatch.setattr(tokens, "run_on_own_connection", lambda work: "")  # it is locked
+    with pytest.raises(MollieConnectionError, match="new consent"):
+        services.get_access_token(organization, rejected=organization.access_token.reveal())
+    assert Organization.objects.get().connection_status == "connected"
+    monkeypatch.undo()
+    assert services.resume_interrupted() == 1
+    assert works(sandbox, services.get_access_token(organization))
+
+
+def test_claim_that_meets_a_lock_is_none(expired, sandbox, monkeypatch):
+    claim = type(Organization.objects.all()).claim_refresh
+    locks = iter([True])
+
+    def locked_at_first(*args: Any) -> bool:
+        if next(locks, False):
+            raise OperationalError("Deadlock found")
+        return claim(*args)
+
+    monkeypatch.setattr(type(Organization.objects.all()), "claim_refresh", locked_at_first)
+    monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
+    assert works(sandbox, services.get_access_token(expired))
+
+
+def test_loss_of_tokens_that_were_replaced_meanwhile_is_none(expired):
+    Organization.objects.update(token_version=expired.token_version + 1)
+    assert tokens._mark_lost(expired)
+    assert Organization.objects.get().connection_status == "connected"
+
+
+def test_organization_that_was_deleted_during_the_call_is_no_error(expired):
+    Organization.objects.filter(pk=expired.pk).update(token_version=99)
+    answer = Tokens("access_new", "refresh_new", timezone.now() + timedelta(hours=1), "")
+    expired.client_links.update(organization=None, status="started")
+    Organization.objects.all().delete()
+    assert not tokens._store(expired, answer)

@@ -120,7 +120,7 @@ def _disconnect(row: ClientLink, operator: Any) -> None:
 
 def _account_of_the_first() -> str:
     """The Mollie account that the bookseller has already."""
-    return Organization.objects.get(name__startswith="Boekhandel").organization_id
+    return str(Organization.objects.get(name__startswith="Boekhandel").organization_id)
 
 
 def _turn_back_the_clock(row: ClientLink, age: timedelta) -> None:

@@ -11,12 +11,14 @@ from .authorization_requests import AuthorizationRequest
 from .claims import ATTENTION_AFTER, CLAIM_LIFETIME, SENDING_CLAIM_LIFETIME
 from .client_links import BODY_COLUMNS, MOVES, NO_CLIENT_LINK, NO_ERROR, ClientLink, Status
 from .events import Event
-from .organizations import Organization, new_refresh_key
+from .locks import locked
+from .organizations import CHECK_INTERVAL, Organization, new_refresh, new_refresh_key
 from .status_sync import StatusSync
 
 __all__ = [
     "ATTENTION_AFTER",
     "BODY_COLUMNS",
+    "CHECK_INTERVAL",
     "CLAIM_LIFETIME",
     "MOVES",
     "NO_CLIENT_LINK",
@@ -28,5 +30,7 @@ __all__ = [
     "Organization",
     "Status",
     "StatusSync",
+    "locked",
+    "new_refresh",
     "new_refresh_key",
 ]

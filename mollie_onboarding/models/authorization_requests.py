@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.fields import EncryptedTextField, ExactCharField
 
 from .claims import CLAIM_LIFETIME
+from .locks import locked
+
+LONGEST_WAIT = timedelta(days=1)  # of tokens that cannot be connected, for want of a key say
 
 
 class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
@@ -31,6 +35,13 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
         """Requests with tokens that were never connected, and that nobody is working on."""
         return self.filter(outcome="", tokens__isnull=False, claimed_until__lte=now)
 
+    def bringing_tokens(self, organization_pk: int, now: datetime) -> Self:
+        """Returns of this organization's merchants that are being answered, or wait with tokens to be finished."""
+        waiting = Q(tokens__isnull=False, exchanged_at__gt=now - LONGEST_WAIT)
+        return self.filter(
+            Q(claimed_until__gt=now) | waiting, client_link__organization=organization_pk, outcome=""
+        )
+
     def void(self, *client_link_ids: uuid.UUID) -> None:
         """End every request of these rows that is not finished: whoever comes back with one connects nothing."""
         self.filter(client_link__in=client_link_ids, outcome="").update(
@@ -39,6 +50,8 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
 
     def forget_browsers(self, client_link_id: uuid.UUID) -> None:
         """Void a row's requests, and let no browser be known by one: it may belong to an address that was wrong."""
+        # Locked in one order first: two statements over different rows of one merchant would else meet another's two.
+        list(locked(self.filter(client_link=client_link_id)).order_by("pk").values_list("pk"))
         self.void(client_link_id)
         self.filter(client_link=client_link_id).update(browser_digest="")
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
 
 from django.db import OperationalError, connections, models, transaction
-from django.db.models import Q, Value
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Concat, Greatest
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.conf import conf
 from mollie_onboarding.fields import EncryptedTextField, ExactCharField
 
 from .claims import CLAIM_LIFETIME
+from .locks import locked
 
 STALE_AFTER = timedelta(hours=24)
 CHECK_INTERVAL = timedelta(minutes=1)  # between two readings that a merchant asks for
@@ -25,38 +26,63 @@ def new_refresh_key() -> str:
     return str(uuid.uuid4())
 
 
+def new_refresh() -> dict[str, Any]:
+    """The columns of a refresh that nobody has begun."""
+    return {
+        "refresh_key": new_refresh_key(),
+        "refresh_claimed_until": None,
+        "refresh_started_at": None,
+        "refresh_not_before": None,
+    }
+
+
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     def claim_refresh(self, pk: int, token_version: int, now: datetime) -> bool:
         """Take the right to refresh these tokens, for `CLAIM_LIFETIME`.
 
-        False: somebody has it, the tokens are others by now, or the connection has ended.
+        False: somebody has it, or the tokens are others by now. They are too where the connection has ended: every
+        change of it raises the version. So the status is no condition here: by its index MariaDB would lock the row
+        the other way round than a merchant's return does.
         """
         free = Q(refresh_claimed_until=None) | Q(refresh_claimed_until__lte=now)
         return bool(
-            self.connected()
-            .filter(free, pk=pk, token_version=token_version)
-            .update(
+            self.filter(free, pk=pk, token_version=token_version).update(
                 refresh_claimed_until=now + CLAIM_LIFETIME,
                 refresh_started_at=Coalesce("refresh_started_at", Value(now)),
             )
         )
 
+    def hold(self, pk: int) -> Organization | None:
+        """The row as it is now, locked until the end of the transaction; None where there is none."""
+        # On SQLite, which has no row locks, a write keeps every other writer out. No value changes.
+        self.filter(pk=pk).update(token_version=F("token_version"))
+        return locked(self.filter(pk=pk)).first()
+
     def is_free(self, pk: int) -> bool:
         """Whether no other transaction has the row locked. A reference to it that was just written locks on MariaDB."""
-        no_key = connections[self.db].features.has_select_for_no_key_update
+        if not connections[self.db].features.has_select_for_update:
+            return True
         try:
             with transaction.atomic(using=self.db):
-                return self.select_for_update(nowait=True, no_key=no_key).filter(pk=pk).exists()
+                return locked(self.filter(pk=pk), nowait=True).exists()
         except OperationalError:
             return False
 
     def claim_check(self, pk: int, now: datetime) -> bool:
         """Take the right to ask Mollie about this organization: once in `CHECK_INTERVAL`."""
-        is_due = Q(check_requested_at=None) | Q(check_requested_at__lte=now - CHECK_INTERVAL)
-        return bool(self.connected().filter(is_due, pk=pk).update(check_requested_at=now))
+        # One in the future was written by a machine with a wrong clock.
+        asked = Q(check_requested_at__gt=now - CHECK_INTERVAL, check_requested_at__lte=now)
+        is_due = Q(check_requested_at=None) | ~asked
+        return bool(self.filter(is_due, pk=pk).update(check_requested_at=now))
 
     def connected(self) -> Self:
         return self.filter(connection_status=Organization.ConnectionStatus.CONNECTED)
+
+    def by_last_asking(self) -> Self:
+        """Those first that Mollie was not asked about for longest, or never."""
+        never = Value(datetime(1990, 1, 1, tzinfo=UTC), output_field=models.DateTimeField())
+        asked_at = Greatest(Coalesce("synced_at", never), Coalesce("check_requested_at", never))
+        return self.order_by(asked_at, "pk")
 
     def stale(self, now: datetime) -> Self:
         """Connected, and not read for a day: what is shown may be old."""
@@ -100,6 +126,9 @@ class Organization(models.Model):
     # The idempotency key of the next refresh, and when it was first used.
     refresh_key = models.CharField(max_length=36, default=new_refresh_key)
     refresh_started_at = models.DateTimeField(null=True)
+    refresh_not_before = models.DateTimeField(
+        null=True
+    )  # a pause after a failure, while the token still works
     pending_revocation = EncryptedTextField()
     client_id = models.CharField(max_length=100, blank=True)
     redirect_uri = models.CharField(max_length=2000, blank=True)
@@ -169,6 +198,9 @@ class Organization(models.Model):
 
     def may_be_checked(self, now: datetime) -> bool:
         """Whether Mollie may be asked again, a minute after the last time."""
-        return self.is_connected and (
-            self.check_requested_at is None or self.check_requested_at <= now - CHECK_INTERVAL
-        )
+        asked_at = self.check_requested_at
+        return self.is_connected and (asked_at is None or not now - CHECK_INTERVAL < asked_at <= now)
+
+    def is_refresh_paused(self, now: datetime) -> bool:
+        """Whether a refresh failed a moment ago, so that the next one waits while the token still works."""
+        return self.refresh_not_before is not None and now < self.refresh_not_before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 MAX_DETAIL = 500  # characters of a sentence of Mollie's that are kept
+YEARS = range(1990, 9000)
 MAX_URL = 2000  # characters; the columns take no more
 
 
@@ -43,8 +44,11 @@ def printable(text: str) -> str:
 
 
 def get_datetime(data: dict[str, Any], key: str) -> datetime | None:
+    """The moment, in UTC; None for anything else, and for years that not every database and time zone can hold."""
     try:
         value = parse_datetime(get_text(data, key, 50))
     except ValueError:
         return None
-    return timezone.make_aware(value) if value and timezone.is_naive(value) else value
+    if value is None or value.year not in YEARS:
+        return None
+    return (timezone.make_aware(value) if timezone.is_naive(value) else value).astimezone(UTC)

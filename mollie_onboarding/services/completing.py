@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 
+from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import (
     DecryptionError,
     InvalidGrantError,
@@ -122,6 +123,12 @@ def resume_authorization(request: AuthorizationRequest) -> Completion:
         logger.error("The connection of client link %s cannot be resumed: %s", request.client_link_id, exc)
         return _release(request)
     if tokens.expires_at - timezone.now() <= EXPIRY_MARGIN:
+        if request.client_id != conf.MOLLIE_ONBOARDING_CLIENT_ID:
+            logger.error(
+                "The connection of client link %s cannot be resumed: its tokens belong to another OAuth app.",
+                request.client_link_id,
+            )
+            return _release(request)
         try:
             tokens = _refresh(request, tokens, api)
         except InvalidGrantError as exc:
@@ -259,8 +266,11 @@ def _refresh(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> T
     # The same key for the same stored tokens: after a crash the repetition brings the answer that was lost.
     key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.state_digest}/{tokens.expires_at.isoformat()}"))
     fresh = api.refresh(tokens.refresh_token, redirect_uri=request.redirect_uri, idempotency_key=key)
-    fresh = Tokens(
-        fresh.access_token, fresh.refresh_token or tokens.refresh_token, fresh.expires_at, fresh.scope
+    fresh = replace(
+        fresh,
+        refresh_token=fresh.refresh_token or tokens.refresh_token,
+        # An answer that Mollie repeats may be nearly an hour old: whoever needs the token next refreshes it.
+        expires_at=timezone.now() if fresh.was_replayed else fresh.expires_at,
     )
     _commit_tokens(request, fresh)
     return fresh
@@ -274,7 +284,11 @@ def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: Mo
         return _release(request)
     except MollieResponseError as exc:
         return _record_failed_exchange(request, exc)
-    outcome, event = connect(request, tokens, info)
+    try:
+        outcome, event = connect(request, tokens, info)
+    except OperationalError as exc:
+        logger.error("Client link %s could not be connected: %s", request.client_link_id, type(exc).__name__)
+        return _release(request)
     client_link = _reload(request.client_link_id) if event is None else event.client_link
     assert client_link is not None  # noqa: S101 (for mypy)
     if event is not None and client_link.organization is not None:

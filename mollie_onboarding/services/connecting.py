@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,21 +17,37 @@ from mollie_onboarding.models import (
     Event,
     Organization,
     Status,
-    new_refresh_key,
+    locked,
+    new_refresh,
 )
 from mollie_onboarding.mollie_api import OrganizationInfo, Tokens
+
+from .disconnecting import nudge_revocation
+from .retrying import try_again
 
 logger = logging.getLogger(__name__)
 
 Outcome = AuthorizationRequest.Outcome
 Problem = ClientLink.Problem
+Connection = Organization.ConnectionStatus
 
 
 @sensitive_variables()
 def connect(
     request: AuthorizationRequest, tokens: Tokens, info: OrganizationInfo
 ) -> tuple[str, Event | None]:
-    """Tie the organization to the row, in one transaction. The event is there when that happened."""
+    """Tie the organization to the row, in one transaction. The event is there when that happened.
+
+    First connects of one organization at once may meet in a deadlock on MariaDB. Raises `OperationalError` when the
+    database does not take it for the third time.
+    """
+    return try_again(partial(_connect, request, tokens, info))
+
+
+@sensitive_variables()
+def _connect(
+    request: AuthorizationRequest, tokens: Tokens, info: OrganizationInfo
+) -> tuple[str, Event | None]:
     with transaction.atomic(durable=True):
         # First a write to the one row that every process on this callback must write: the others wait here, and find
         # the outcome set. On SQLite it also takes the write lock before anything is read.
@@ -40,8 +57,8 @@ def connect(
         if not won:
             request.refresh_from_db(fields=["outcome"])
             return request.outcome, None
-        client_link = ClientLink.objects.select_for_update().get(pk=request.client_link_id)
-        organization = Organization.objects.select_for_update().filter(organization_id=info.id).first()
+        client_link = locked(ClientLink.objects.filter(pk=request.client_link_id)).get()
+        organization = locked(Organization.objects.filter(organization_id=info.id)).first()
         refusal = _find_refusal(client_link, organization, info)
         if not refusal:
             # Inside: two first connects at once meet at the unique id, and the second may now have to be refused.
@@ -102,17 +119,32 @@ def _store_organization(
                 new.save(force_insert=True)
                 return new, ""
         except IntegrityError:
-            organization = Organization.objects.select_for_update().get(organization_id=info.id)
+            organization = locked(Organization.objects.filter(organization_id=info.id)).get()
             if refusal := _find_refusal(client_link, organization, info):
                 return None, refusal
     _set_identity(organization, info)
     if _are_better(request, organization):
         _set_tokens(organization, request, tokens)
-    elif organization.connection_status != Organization.ConnectionStatus.CONNECTED:
-        # A return that waited while a later one connected and was ended: it must not revive the connection.
+    elif organization.connection_status != Connection.CONNECTED:
+        # A return that waited while a later one connected and was ended, or that was ended itself: it revives nothing.
+        _revoke_late(organization, tokens)
         return None, Outcome.EXCHANGE_FAILED
     organization.save()
     return organization, ""
+
+
+@sensitive_variables()
+def _revoke_late(organization: Organization, tokens: Tokens) -> None:
+    """Tokens that came in after the platform had ended the connection are revoked like those before them."""
+    if organization.connection_status != Connection.DISCONNECTED or not tokens.refresh_token:
+        return
+    if organization.pending_revocation is not None:
+        logger.error("A late authorization of %s is not revoked.", organization.organization_id)
+        return
+    organization.pending_revocation = Secret(tokens.refresh_token)
+    organization.token_version += 1
+    organization.save(update_fields=["pending_revocation", "token_version"])
+    nudge_revocation(organization.pk)
 
 
 def _set_identity(organization: Organization, info: OrganizationInfo) -> None:
@@ -127,7 +159,12 @@ def _are_better(request: AuthorizationRequest, organization: Organization) -> bo
     assert request.exchanged_at is not None  # noqa: S101 (for mypy; set with the tokens)
     if organization.authorized_at is not None and request.exchanged_at <= organization.authorized_at:
         return False
-    if organization.connection_status != Organization.ConnectionStatus.CONNECTED:
+    if organization.connection_status == Connection.DISCONNECTED:
+        # Who was on the way back when the platform ended the connection does not revive it.
+        return not (
+            organization.ended_at and request.answered_at and request.answered_at <= organization.ended_at
+        )
+    if organization.connection_status == Connection.LOST:
         return True
     # A consent by force has revoked the stored ones (docs.mollie.com/reference/create-client-link).
     return request.approval_prompt == "force" or set(organization.scope.split()) <= set(
@@ -141,15 +178,14 @@ def _set_tokens(organization: Organization, request: AuthorizationRequest, token
     organization.refresh_token = Secret(tokens.refresh_token) if tokens.refresh_token else None
     organization.access_token_expires_at = tokens.expires_at
     organization.token_version += 1
-    organization.refresh_claimed_until = None
-    organization.refresh_started_at = None
-    organization.refresh_key = new_refresh_key()
+    for column, value in new_refresh().items():
+        setattr(organization, column, value)
     organization.pending_revocation = None
     organization.client_id = request.client_id
     organization.redirect_uri = request.redirect_uri
     organization.scope = request.granted_scope
     organization.authorized_at = request.exchanged_at
-    organization.connection_status = Organization.ConnectionStatus.CONNECTED
+    organization.connection_status = Connection.CONNECTED
     organization.ended_at = None
     organization.missing_since = None
     organization.check_requested_at = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mollie_onboarding.exceptions import MollieConnectionError
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 LONGEST_WORK = (
     35.0  # seconds: ten of waiting for another process, the time budget of the calls, and something over
 )
-LONGEST_TRANSACTION = 600.0  # seconds that a caller's transaction on SQLite is waited for
+LONGEST_TRANSACTION = 600.0  # seconds that the end of a caller's transaction is waited for
 POLL_INTERVAL = 0.02  # seconds
 
 
@@ -33,6 +36,9 @@ def is_in_transaction() -> bool:
     return not getattr(connection.atomic_blocks[0], "_from_testcase", False)
 
 
+_afterwards = threading.local()
+
+
 def run_on_own_connection(work: Callable[[], T]) -> T:
     """What `work` gives or raises, run in a thread, with database connections of its own.
 
@@ -41,10 +47,14 @@ def run_on_own_connection(work: Callable[[], T]) -> T:
     future: Future[T] = Future()
 
     def run() -> None:
+        _afterwards.work = []
         try:
-            future.set_result(work())
-        except BaseException as exc:
-            future.set_exception(exc)
+            try:
+                future.set_result(work())
+            except BaseException as exc:
+                future.set_exception(exc)
+            for late in _afterwards.work:
+                late()
         finally:
             connections.close_all()
 
@@ -57,16 +67,44 @@ def run_on_own_connection(work: Callable[[], T]) -> T:
         raise MollieConnectionError("It took too long beside the caller's transaction.") from None
 
 
-def run_after_transaction(work: Callable[[], object]) -> None:
-    """Run `work` when the caller's transaction is over, whichever way it ends. It may run twice.
+def run_when_nobody_waits(work: Callable[[], object]) -> None:
+    """Run `work` now; on a connection of its own, only when the caller has its result and waits no longer.
 
-    For what nobody else can commit before.
+    For what the platform does in its receivers: it may need a row that the caller has locked.
     """
+    waiting: list[Callable[[], object]] | None = getattr(_afterwards, "work", None)
+    if waiting is None:
+        work()
+    else:
+        waiting.append(work)
+
+
+def run_after_transaction(work: Callable[[], object]) -> None:
+    """Run `work` once, when the caller's transaction is over, whichever way it ends; at once where there is none.
+
+    Tried again as long as the database does not take it, ten minutes at most.
+    """
+    once = _Once(work)
     connection = transaction.get_connection()
     if connection.in_atomic_block:
-        transaction.on_commit(work, robust=True)
+        transaction.on_commit(once, robust=True)
     # Django tells nobody of a roll-back.
-    threading.Thread(target=_watch, args=(connection, work), name="mollie_onboarding").start()
+    threading.Thread(target=_watch, args=(connection, once), name="mollie_onboarding").start()
+
+
+class _Once:
+    """Work that is done by whoever comes first; after an error it is still to be done."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._is_done = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            if not self._is_done:
+                self._work()
+                self._is_done = True
 
 
 def _watch(callers_connection: BaseDatabaseWrapper, work: Callable[[], object]) -> None:
@@ -74,12 +112,14 @@ def _watch(callers_connection: BaseDatabaseWrapper, work: Callable[[], object]) 
     try:
         while time.monotonic() < give_up_at:
             time.sleep(POLL_INTERVAL)
-            if not callers_connection.autocommit:
+            # Without autocommit and without a block nobody can tell where the transaction ends: the locks do.
+            if callers_connection.in_atomic_block:
                 continue
             try:
                 work()
                 return
             except OperationalError:
                 continue  # locked, by the next transaction for one
+        logger.error("What Mollie answered could not be written for %s s.", LONGEST_TRANSACTION)
     finally:
         connections.close_all()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import DecryptionError, MollieError
-from mollie_onboarding.models import AuthorizationRequest, Event, Organization, new_refresh_key
+from mollie_onboarding.models import AuthorizationRequest, Event, Organization, new_refresh
 from mollie_onboarding.mollie_api import MollieAPI
 
 from .announcing import announce_after_commit
+from .retrying import try_again
 from .sending import nudge_after_commit
 
 logger = logging.getLogger(__name__)
@@ -30,32 +33,38 @@ def disconnect(organization: Organization, *, actor: Any = None) -> bool:
     right now come back to nothing. The signal `organization_disconnected` follows the commit.
     RFC 7009, https://docs.mollie.com/reference/oauth-revoke-tokens
     """
-    now = timezone.now()
+    if not try_again(lambda: _disconnect(organization, actor)):
+        return False
+    organization.refresh_from_db()
+    return True
+
+
+def _disconnect(organization: Organization, actor: Any) -> bool:
+    # Not in the statement itself: MariaDB would lock the client links before the requests.
+    client_link_ids = list(organization.client_links.values_list("pk", flat=True))
+    requests = AuthorizationRequest.objects.filter(client_link__in=client_link_ids, outcome="")
     with transaction.atomic():
-        # Requests before the row: the order in which a merchant's return takes its locks.
-        client_link_ids = list(organization.client_links.values_list("pk", flat=True))
-        AuthorizationRequest.objects.void(*client_link_ids)
-        ended = (
-            Organization.objects.filter(pk=organization.pk)
-            .exclude(connection_status=Connection.DISCONNECTED)
-            .update(
-                connection_status=Connection.DISCONNECTED,
-                pending_revocation=F("refresh_token"),
-                access_token=None,
-                refresh_token=None,
-                access_token_expires_at=None,
-                token_version=F("token_version") + 1,
-                refresh_claimed_until=None,
-                refresh_started_at=None,
-                refresh_key=new_refresh_key(),
-                last_error="",
-                missing_since=None,
-                ended_at=now,
-                updated_at=now,
-            )
-        )
-        if not ended:
+        # Requests before the row: the order in which a merchant's return takes its locks. No value changes here.
+        requests.update(outcome="")
+        now = timezone.now()
+        row = Organization.objects.hold(organization.pk)
+        if row is None or row.connection_status == Connection.DISCONNECTED:
             return False
+        Organization.objects.filter(pk=row.pk).update(
+            connection_status=Connection.DISCONNECTED,
+            pending_revocation=F("refresh_token"),
+            access_token=None,
+            refresh_token=None,
+            access_token_expires_at=None,
+            token_version=F("token_version") + 1,
+            last_error="",
+            missing_since=None,
+            ended_at=now,
+            updated_at=now,
+            **new_refresh(),
+        )
+        # Those that are back already are refused when they connect: only then is it known what is to be revoked.
+        requests.filter(answered_at=None).update(outcome=AuthorizationRequest.Outcome.CANCELLED)
         event = Event.objects.record(
             "disconnected",
             organization=organization,
@@ -65,7 +74,6 @@ def disconnect(organization: Organization, *, actor: Any = None) -> bool:
         )
         announce_after_commit(event)
         nudge_revocation(organization.pk)
-    organization.refresh_from_db()
     return True
 
 
@@ -84,22 +92,29 @@ def revoke_tokens(pk: int) -> bool | None:
     row = Organization.objects.get(pk=pk)
     if row.pending_revocation is None:
         return None
+    waiting = Organization.objects.filter(
+        pk=pk, token_version=row.token_version, pending_revocation__isnull=False
+    )
     try:
-        MollieAPI().revoke(row.pending_revocation.reveal())
-    except (MollieError, DecryptionError) as exc:
+        _revoke(row)
+    except (MollieError, DecryptionError, ImproperlyConfigured) as exc:
         logger.error("The tokens of %s could not be revoked: %s", row.organization_id, exc)
-        Organization.objects.filter(pk=pk, token_version=row.token_version).update(
-            last_error="revocation_failed"
-        )
+        waiting.update(last_error="revocation_failed")
         return False
     with transaction.atomic(durable=True):
         # Not where a merchant connected again, or another token came to wait, during the call.
-        done = Organization.objects.filter(pk=pk, token_version=row.token_version).update(
-            pending_revocation=None, last_error=""
-        )
-        if done:
+        if waiting.update(pending_revocation=None, last_error="", token_version=F("token_version") + 1):
             Event.objects.record("revoked", organization=row)
     return True
+
+
+@sensitive_variables()
+def _revoke(row: Organization) -> None:
+    assert row.pending_revocation is not None  # noqa: S101 (for mypy)
+    if row.client_id and row.client_id != conf.MOLLIE_ONBOARDING_CLIENT_ID:
+        # Mollie would call the token void, of another app as it is, and it would live on.
+        raise ImproperlyConfigured("They were issued to another OAuth app than MOLLIE_ONBOARDING_CLIENT_ID.")
+    MollieAPI().revoke(row.pending_revocation.reveal())
 
 
 def revoke_pending() -> tuple[int, int]:

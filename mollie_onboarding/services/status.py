@@ -46,6 +46,8 @@ def check_onboarding_status(organization: Organization) -> bool:
     `get_access_token` raises, `MollieConnectionError` when Mollie gives no usable answer and `MollieResponseError` when
     it refuses. https://docs.mollie.com/reference/get-onboarding-status
     """
+    if not organization.is_connected:
+        return False
     with transaction.atomic(durable=True):
         is_due = Organization.objects.claim_check(organization.pk, timezone.now())
     if is_due:
@@ -127,11 +129,18 @@ def takes_reading(organization: Organization, asked_at: datetime) -> bool:
 
 def find_changes(organization: Organization, reading: ClientInfo) -> dict[str, Any]:
     """The columns in which the row differs from what Mollie says, with their new values."""
-    return {
+    changes = {
         column: value
         for column, value in _known_columns(reading).items()
         if getattr(organization, column) != value
     }
+    if reading.capabilities is None and organization.capabilities and _completes(changes):
+        changes["capabilities"] = []  # what Mollie asked for before, it asks for no more
+    return changes
+
+
+def _completes(changes: dict[str, Any]) -> bool:
+    return changes.get("onboarding_status") == Organization.OnboardingStatus.COMPLETED
 
 
 def find_status_change(organization: Organization, changes: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mollie_onboarding.exceptions import (
@@ -27,7 +27,7 @@ from mollie_onboarding.exceptions import (
     MollieResponseError,
     NotConnectedError,
 )
-from mollie_onboarding.models import Event, Organization, StatusSync
+from mollie_onboarding.models import Event, Organization, StatusSync, locked
 from mollie_onboarding.mollie_api import ClientInfo, ClientPage, MollieAPI
 
 from .announcing import announce
@@ -83,7 +83,8 @@ def sync_onboarding_status(*, limit: int | None = None) -> SyncResult:
     raises: it is in the result. Refuses to run inside a transaction (RuntimeError).
     https://docs.mollie.com/reference/list-clients, https://docs.mollie.com/reference/get-onboarding-status
     """
-    run = _Run()
+    with transaction.atomic(durable=True):
+        run = _Run()  # refused inside a transaction before Mollie is asked anything
     try:
         return run.result(interrupted=_read_list(run))
     except MollieResponseError as exc:
@@ -203,7 +204,7 @@ def _store_page(run: _Run, sync: StatusSync, page: ClientPage, asked_at: datetim
         # First, so that two runs wait for each other here. On SQLite it also takes the write lock before anything is read.
         if not _advance(sync, following, finished_at=None if page.following else now):
             return False
-        changed = _store_clients(run, page, asked_at, now)
+        changed = _store_clients(run, sync, page, asked_at, now)
         if not page.following:
             run.counts["missing"] += _flag_missing(sync.started_at, now)
     if changed:
@@ -225,7 +226,9 @@ def _advance(sync: StatusSync, following: str, *, finished_at: datetime | None) 
     return is_ours
 
 
-def _store_clients(run: _Run, page: ClientPage, asked_at: datetime, now: datetime) -> list[int]:
+def _store_clients(
+    run: _Run, sync: StatusSync, page: ClientPage, asked_at: datetime, now: datetime
+) -> list[int]:
     """Bring the rows of a page up to date. Gives the keys of those whose change is to be announced."""
     clients = {client.organization_id: client for client in page.clients}
     rows = _lock_rows(list(clients))
@@ -234,7 +237,8 @@ def _store_clients(run: _Run, page: ClientPage, asked_at: datetime, now: datetim
     run.counts["pages"] += 1
     run.counts["unreadable"] += page.unreadable
     listed = [row for row in rows if row.connection_status != Organization.ConnectionStatus.DISCONNECTED]
-    _with_ids(listed).update(listed_at=asked_at, missing_since=None)
+    # A pass may have been begun by a machine whose clock is ahead of ours.
+    _with_ids(listed).update(listed_at=max(asked_at, sync.started_at), missing_since=None)
     current = [row for row in listed if takes_reading(row, asked_at)]
     read = [row for row in current if clients[row.organization_id].onboarding is not None]
     _with_ids(read).update(synced_at=asked_at)
@@ -244,9 +248,11 @@ def _store_clients(run: _Run, page: ClientPage, asked_at: datetime, now: datetim
 
 
 def _lock_rows(organization_ids: list[str]) -> list[Organization]:
-    """The rows, in the order in which every run locks them, without their tokens."""
-    rows = Organization.objects.select_for_update().filter(organization_id__in=organization_ids)
-    return list(rows.only("organization_id", "connection_status", "synced_at", *COLUMNS).order_by("pk"))
+    """The rows, in the order in which everybody locks them, without their tokens."""
+    # By their keys: with the ids MariaDB would lock in the order of the ids' index, and sort afterwards.
+    keys = Organization.objects.filter(organization_id__in=organization_ids).values_list("pk", flat=True)
+    rows = locked(Organization.objects.filter(pk__in=list(keys))).order_by("pk")
+    return list(rows.only("organization_id", "connection_status", "synced_at", *COLUMNS))
 
 
 def _with_ids(rows: list[Organization]) -> QuerySet[Organization]:
@@ -287,7 +293,7 @@ def _flag_missing(started_at: datetime, now: datetime) -> int:
 
 def _read_one_by_one(run: _Run, limit: int | None) -> str:
     """Ask for each organization with its merchant's token. '', or why that ended early."""
-    connected = Organization.objects.connected().order_by(F("synced_at").asc(nulls_first=True), "pk")
+    connected = Organization.objects.connected().by_last_asking()
     failures_in_a_row = 0
     for pk in list(connected.values_list("pk", flat=True)[:limit]):
         problem = _read_one(run, pk)
@@ -299,6 +305,8 @@ def _read_one_by_one(run: _Run, limit: int | None) -> str:
 
 def _read_one(run: _Run, pk: int) -> str:
     """Read an organization and count how that went. Gives why Mollie did not answer, where it did not."""
+    # Noted before: one that always fails must not be the first again with every run.
+    Organization.objects.filter(pk=pk).update(check_requested_at=timezone.now())
     organization = Organization.objects.connected().filter(pk=pk).first()
     if organization is None:
         return ""  # disconnected since the run began

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
-from django.db.models import F
+from django.db import OperationalError, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -30,11 +32,18 @@ from mollie_onboarding.exceptions import (
     NotConnectedError,
 )
 from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import Event, Organization, new_refresh_key
+from mollie_onboarding.models import (
+    CLAIM_LIFETIME,
+    AuthorizationRequest,
+    Event,
+    Organization,
+    new_refresh,
+    new_refresh_key,
+)
 from mollie_onboarding.mollie_api import MollieAPI, Tokens
 
 from .announcing import announce
-from .detached import is_in_transaction, run_after_transaction, run_on_own_connection
+from .detached import is_in_transaction, run_after_transaction, run_on_own_connection, run_when_nobody_waits
 from .disconnecting import nudge_revocation
 
 logger = logging.getLogger(__name__)
@@ -42,11 +51,10 @@ logger = logging.getLogger(__name__)
 REFRESH_BEFORE = timedelta(minutes=5)  # the token expires
 LEAST_LIFE = timedelta(seconds=10)  # of a token that is handed out while another process refreshes
 PAUSE_AFTER_FAILURE = timedelta(seconds=30)  # while the token that there is still works
+AGE_UNKNOWN = timedelta(minutes=1)  # that a token is used for when nobody knows how old it is
 WAIT_FOR_OTHERS = 10.0  # seconds
 LONGEST_LOCK = 0.5  # seconds; we lock a row for one statement
 POLL_INTERVAL = 0.1  # seconds
-
-NO_CLAIM: dict[str, Any] = {"refresh_claimed_until": None, "refresh_started_at": None}
 
 
 @sensitive_variables()
@@ -59,8 +67,9 @@ def get_access_token(organization: Organization | str, *, rejected: str = "") ->
 
     Raises `NotConnectedError` when the merchant must connect again (or the platform has disconnected the organization),
     `MollieConnectionError` when there is no usable answer now, `MollieResponseError` when Mollie refuses the platform's
-    own credentials, and `ImproperlyConfigured` when the tokens belong to another `MOLLIE_ONBOARDING_CLIENT_ID`; in the
-    last three the connection stays as it is. RFC 6749 section 6,
+    own credentials, `ImproperlyConfigured` when the tokens belong to another `MOLLIE_ONBOARDING_CLIENT_ID`, and
+    `DecryptionError` when none of the configured keys fits them; in the last four the connection stays as it is.
+    `Organization.DoesNotExist` for an id that is not known here. RFC 6749 section 6,
     https://docs.mollie.com/reference/oauth-generate-tokens
     """
     column = {"organization_id": organization} if isinstance(organization, str) else {"pk": organization.pk}
@@ -73,7 +82,7 @@ def get_access_token(organization: Organization | str, *, rejected: str = "") ->
     token = ""
     if transaction.get_connection().vendor != "sqlite":
         token = run_on_own_connection(partial(_refresh_if_free, row.pk, rejected))
-    return token or _refresh_inside_transaction(row.pk, rejected)
+    return token or _refresh_unclaimed(row.pk, rejected)
 
 
 @sensitive_variables()
@@ -81,6 +90,9 @@ def _find_token(row: Organization, rejected: str, least_life: timedelta) -> str:
     """The stored access token if it lives that long and was not rejected, else ''. Raises `NotConnectedError`."""
     if not row.is_connected:
         raise NotConnectedError(row.organization_id, row.connection_status)
+    unwritten = _unwritten.get(_version(row))
+    if unwritten is not None:
+        return unwritten.access_token if _is_usable(unwritten, rejected, least_life) else ""
     if (
         row.access_token is None
         or row.access_token_expires_at is None
@@ -92,22 +104,57 @@ def _find_token(row: Organization, rejected: str, least_life: timedelta) -> str:
 
 
 @sensitive_variables()
+def _is_usable(tokens: Tokens, rejected: str, least_life: timedelta) -> bool:
+    return tokens.expires_at - timezone.now() > least_life and tokens.access_token != rejected
+
+
+@sensitive_variables()
 def _refresh_or_wait(pk: int, rejected: str) -> str:
     give_up_at = time.monotonic() + WAIT_FOR_OTHERS
     while True:
         row = Organization.objects.get(pk=pk)
         if token := _find_token(row, rejected, REFRESH_BEFORE):
             return token
+        token = _find_token(row, rejected, LEAST_LIFE)
+        if token and row.is_refresh_paused(timezone.now()):
+            return token
         _check_client_id(row)
-        if Organization.objects.claim_refresh(pk, row.token_version, timezone.now()):
-            if token := _refresh_claimed(pk, rejected):
-                return token
+        # Not where somebody has the row locked: their transaction may last, and ours would wait for it.
+        is_free = Organization.objects.is_free(pk)
+        unwritten = _unwritten.get(_version(row))
+        if unwritten and is_free and _write_unwritten(row, unwritten):
+            continue
+        # By tokens that are not written yet, the refresh token in the row is over.
+        if not unwritten and is_free and _claim(row):
+            if fresh := _refresh_claimed(pk, rejected):
+                return fresh
             continue  # lost, disconnected or connected again meanwhile: the row says which
-        if token := _find_token(row, rejected, LEAST_LIFE):
+        if token:
             return token
         if time.monotonic() > give_up_at:
-            raise MollieConnectionError(f"The tokens of {row.organization_id} are being refreshed for long.")
+            if is_free and not unwritten:
+                raise MollieConnectionError(
+                    f"The tokens of {row.organization_id} are being refreshed for long."
+                )
+            return _refresh_unclaimed(pk, rejected)
         time.sleep(POLL_INTERVAL)
+
+
+@sensitive_variables()
+def _write_unwritten(row: Organization, tokens: Tokens) -> bool:
+    """Write what Mollie gave while the row was locked. False: it is locked again."""
+    try:
+        _write(row, tokens)
+    except OperationalError:
+        return False
+    return True
+
+
+def _claim(row: Organization) -> bool:
+    try:
+        return Organization.objects.claim_refresh(row.pk, row.token_version, timezone.now())
+    except OperationalError:
+        return False  # locked in this very moment
 
 
 @sensitive_variables()
@@ -139,19 +186,34 @@ def _refresh_claimed(pk: int, rejected: str) -> str:
     try:
         tokens = _call(row)
     except InvalidGrantError:
-        _mark_lost(row)
+        if not _mark_lost(row):
+            _free_claim(row, **new_refresh())
+            raise _consent_under_way(row) from None
         return ""
     except MollieError as exc:
         token = _find_token(row, rejected, LEAST_LIFE)
-        _give_up(row, exc, pause=PAUSE_AFTER_FAILURE if token else None)
+        _give_up(row, exc)
         if not token:
             raise
         logger.warning("The tokens of %s were not refreshed: %s", row.organization_id, exc)
         return token
     except (DecryptionError, ImproperlyConfigured) as exc:
-        _give_up(row, exc, pause=None)
+        _give_up(row, exc)
         raise
-    return _store(row, tokens)
+    if tokens.was_replayed:
+        tokens = replace(tokens, expires_at=_expiry_of_replay(row, tokens) or timezone.now())
+    try:
+        is_ours = _store(row, tokens)
+    except OperationalError:
+        # Somebody has the row locked. What Mollie gave is never dropped: it is written when they are done.
+        _write_later(row, tokens)
+        is_ours = True
+    # An old answer has the refresh token for a new one.
+    return tokens.access_token if is_ours and not _is_old(tokens) else ""
+
+
+def _is_old(tokens: Tokens) -> bool:
+    return tokens.was_replayed and tokens.expires_at - timezone.now() <= REFRESH_BEFORE
 
 
 @sensitive_variables()
@@ -164,36 +226,37 @@ def _call(row: Organization) -> Tokens:
     )
 
 
+def _expiry_of_replay(row: Organization, tokens: Tokens) -> datetime | None:
+    """An answer that Mollie repeats was given when the key was first used: its tokens live from then.
+
+    None where that is not known, because it was inside somebody's transaction, or in a process that died in one.
+    """
+    first_used_at = row.refresh_started_at
+    if first_used_at is None or row.refresh_claimed_until == first_used_at + CLAIM_LIFETIME:
+        return None  # or first used by this very claim, and before it without one
+    return tokens.expires_at - (timezone.now() - first_used_at)
+
+
 @sensitive_variables()
-def _store(row: Organization, tokens: Tokens) -> str:
-    """Write the new tokens where the old ones still are. Gives the access token, or '' when it is none to hand out."""
-    expires_at = _real_expiry(row, tokens)
+def _store(row: Organization, tokens: Tokens) -> bool:
+    """Write the new tokens where the old ones still are. False: they are not, and these are not to be used."""
     columns: dict[str, Any] = {
         "access_token": Secret(tokens.access_token),
-        "access_token_expires_at": expires_at,
+        "access_token_expires_at": tokens.expires_at,
         "token_version": F("token_version") + 1,
-        "refresh_key": new_refresh_key(),
         "last_error": "",
         "updated_at": timezone.now(),
-        **NO_CLAIM,
+        **new_refresh(),
     }
     if tokens.refresh_token:
         columns["refresh_token"] = Secret(tokens.refresh_token)
     if tokens.scope:
         columns["scope"] = tokens.scope
-    ours = Organization.objects.connected().filter(pk=row.pk, token_version=row.token_version)
-    if not ours.update(**columns):
-        _revoke_instead(row, tokens)
-        return ""
-    is_old = tokens.was_replayed and expires_at - timezone.now() <= REFRESH_BEFORE
-    return "" if is_old else tokens.access_token
-
-
-def _real_expiry(row: Organization, tokens: Tokens) -> datetime:
-    """An answer that Mollie repeats was given when the key was first used: its tokens live from then."""
-    if not tokens.was_replayed or row.refresh_started_at is None:
-        return tokens.expires_at
-    return tokens.expires_at - (timezone.now() - row.refresh_started_at)
+    ours = Organization.objects.filter(pk=row.pk, token_version=row.token_version)
+    if ours.update(**columns):
+        return True
+    _revoke_instead(row, tokens)
+    return False
 
 
 @sensitive_variables()
@@ -201,53 +264,64 @@ def _revoke_instead(row: Organization, tokens: Tokens) -> None:
     """The organization was disconnected during the call: what is to be revoked is the token that came of it."""
     if not tokens.refresh_token:
         return
-    disconnected = Organization.objects.filter(
-        pk=row.pk,
-        connection_status=Organization.ConnectionStatus.DISCONNECTED,
-        authorized_at=row.authorized_at,
-    )
     with transaction.atomic():
-        if disconnected.update(
-            pending_revocation=Secret(tokens.refresh_token), token_version=F("token_version") + 1
-        ):
+        current = Organization.objects.hold(row.pk)
+        if current is None or current.authorized_at != row.authorized_at:
+            return
+        if current.connection_status == Organization.ConnectionStatus.DISCONNECTED:
+            Organization.objects.filter(pk=row.pk).update(
+                pending_revocation=Secret(tokens.refresh_token), token_version=F("token_version") + 1
+            )
             nudge_revocation(row.pk)
 
 
-def _mark_lost(row: Organization) -> None:
-    """Mollie no longer takes this refresh token. Nothing happens to a row that has others by now."""
+def _consent_under_way(row: Organization) -> MollieConnectionError:
+    return MollieConnectionError(f"A new consent of {row.organization_id} is just being taken in.")
+
+
+def _mark_lost(row: Organization) -> bool:
+    """Mollie no longer takes this refresh token. Nothing happens to a row that has others by now.
+
+    False, and nothing happens either, while a new consent is on its way in: by force, it ended the one that we have.
+    """
     now = timezone.now()
-    event = None
+    if AuthorizationRequest.objects.bringing_tokens(row.pk, now).exists():
+        return False
     with transaction.atomic():
-        lost = (
-            Organization.objects.connected()
-            .filter(pk=row.pk, token_version=row.token_version)
-            .update(
-                connection_status=Organization.ConnectionStatus.LOST,
-                last_error="invalid_grant",
-                ended_at=now,
-                refresh_key=new_refresh_key(),
-                updated_at=now,
-                **NO_CLAIM,
-            )
+        current = Organization.objects.hold(row.pk)
+        if current is None or not current.is_connected or current.token_version != row.token_version:
+            return True
+        Organization.objects.filter(pk=row.pk).update(
+            connection_status=Organization.ConnectionStatus.LOST,
+            token_version=F("token_version") + 1,
+            last_error="invalid_grant",
+            ended_at=now,
+            updated_at=now,
+            **new_refresh(),
         )
-        if lost:
-            event = Event.objects.record("connection_lost", organization=row, needs_signal=True)
-    if event:
-        logger.warning("The connection of %s is lost: its merchant must connect again.", row.organization_id)
-        row.refresh_from_db()
-        announce(event)
+        event = Event.objects.record("connection_lost", organization=row, needs_signal=True)
+    logger.warning("The connection of %s is lost: its merchant must connect again.", row.organization_id)
+    row.refresh_from_db()
+    run_when_nobody_waits(partial(announce, event))
+    return True
 
 
-def _give_up(row: Organization, exc: Exception, *, pause: timedelta | None) -> None:
-    """Free the claim, after a pause where there is no hurry, and keep the reason. The connection stays as it is."""
-    columns: dict[str, Any] = {
-        "refresh_claimed_until": timezone.now() + pause if pause else None,
-        "last_error": _reason(exc),
-    }
-    if isinstance(exc, MollieResponseError) or getattr(exc, "needs_new_key", False):
-        # Mollie keeps this answer under the key.
-        columns |= {"refresh_key": new_refresh_key(), "refresh_started_at": None}
-    Organization.objects.filter(pk=row.pk, token_version=row.token_version).update(**columns)
+def _give_up(row: Organization, exc: Exception) -> None:
+    """Free our claim, pause while the token that there is works, and keep the reason. The connection stays as it is."""
+    columns = {"refresh_claimed_until": None, "refresh_not_before": timezone.now() + PAUSE_AFTER_FAILURE}
+    _free_claim(row, **columns, **_answer_kept(exc), last_error=_reason(exc))
+
+
+def _free_claim(row: Organization, **columns: Any) -> None:
+    Organization.objects.filter(
+        pk=row.pk, token_version=row.token_version, refresh_claimed_until=row.refresh_claimed_until
+    ).update(**columns)
+
+
+def _answer_kept(exc: Exception) -> dict[str, Any]:
+    """A new key, where Mollie keeps this answer under the old one."""
+    is_kept = isinstance(exc, MollieResponseError) or getattr(exc, "needs_new_key", False)
+    return {"refresh_key": new_refresh_key(), "refresh_started_at": None} if is_kept else {}
 
 
 def _reason(exc: Exception) -> str:
@@ -257,45 +331,87 @@ def _reason(exc: Exception) -> str:
     return "no_answer" if isinstance(exc, MollieConnectionError) else type(exc).__name__
 
 
-# Tokens that Mollie gave inside a transaction that holds the row, by row and version, until they are written.
-_unwritten: dict[tuple[int, int], Tokens] = {}
+Version = tuple[str, datetime | None, int]
+
+# Tokens that Mollie gave while the row was locked, by the version of those before, until they are written.
+_unwritten: dict[Version, Tokens] = {}
 _unwritten_lock = threading.Lock()
 
 
+def _version(row: Organization) -> Version:
+    return row.organization_id, row.authorized_at, row.token_version
+
+
 @sensitive_variables()
-def _refresh_inside_transaction(pk: int, rejected: str) -> str:
-    """Refresh inside a transaction beside which nothing can be committed.
+def _refresh_unclaimed(pk: int, rejected: str) -> str:
+    """Refresh while nothing can be committed to the row: in a transaction on SQLite, or where somebody has it locked.
 
     So nothing is claimed: the key in the row makes every other process get the same answer. What Mollie says is written
     when the transaction is over, and until then remembered here.
     """
     with _unwritten_lock:
         row = Organization.objects.get(pk=pk)
-        _check_client_id(row)
-        tokens = _unwritten.get((pk, row.token_version))
-        if tokens is not None and tokens.access_token != rejected:
-            return tokens.access_token
-        return _call_and_write_later(row, rejected)
+        token = _find_token(row, rejected, LEAST_LIFE)
+        is_known = _version(row) in _unwritten
+        if token and (is_known or row.is_refresh_paused(timezone.now())):
+            return token
+        if not is_known:
+            token = _call_unclaimed(row, token, rejected)
+    if not token:
+        raise MollieConnectionError(
+            f"The tokens of {row.organization_id} can be refreshed again when the transaction is over."
+        )
+    return token
 
 
 @sensitive_variables()
-def _call_and_write_later(row: Organization, rejected: str) -> str:
+def _call_unclaimed(row: Organization, token: str, rejected: str) -> str:
+    """A new access token, or the one that there is where Mollie gives none; '' when the new one is none to use."""
+    _check_client_id(row)
+    started_at = timezone.now()
     try:
         tokens = _call(row)
     except InvalidGrantError:
+        if AuthorizationRequest.objects.bringing_tokens(row.pk, started_at).exists():
+            raise _consent_under_way(row) from None
         run_after_transaction(partial(_mark_lost, row))
         raise NotConnectedError(row.organization_id, Organization.ConnectionStatus.LOST) from None
     except MollieError as exc:
-        run_after_transaction(partial(_give_up, row, exc, pause=None))
-        if token := _find_token(row, rejected, LEAST_LIFE):
-            return token
-        raise
-    _unwritten[row.pk, row.token_version] = tokens
+        run_after_transaction(partial(_give_up_unclaimed, row, exc, started_at))
+        if not token:
+            raise
+        return token
+    if tokens.was_replayed:
+        expires_at = _expiry_of_replay(row, tokens) or started_at + AGE_UNKNOWN
+        tokens = replace(tokens, expires_at=expires_at)
+    _write_later(row, tokens)
+    return tokens.access_token if _is_usable(tokens, rejected, LEAST_LIFE) else token
+
+
+def _give_up_unclaimed(row: Organization, exc: Exception, started_at: datetime) -> None:
+    """Keep the reason, and since when the key is in use; a new key only where nobody is at work with the old one."""
+    now = timezone.now()
+    ours = Organization.objects.filter(
+        Q(refresh_claimed_until=None) | Q(refresh_claimed_until__lte=now),
+        pk=row.pk,
+        token_version=row.token_version,
+        refresh_key=row.refresh_key,
+    )
+    columns = {
+        "refresh_started_at": Coalesce("refresh_started_at", Value(started_at)),
+        "refresh_not_before": now + PAUSE_AFTER_FAILURE,
+        **_answer_kept(exc),
+    }
+    ours.update(**columns, last_error=_reason(exc))
+
+
+@sensitive_variables()
+def _write_later(row: Organization, tokens: Tokens) -> None:
+    _unwritten[_version(row)] = tokens
     run_after_transaction(partial(_write, row, tokens))
-    return tokens.access_token
 
 
 @sensitive_variables()
 def _write(row: Organization, tokens: Tokens) -> None:
     _store(row, tokens)
-    _unwritten.pop((row.pk, row.token_version), None)
+    _unwritten.pop(_version(row), None)

@@ -23,7 +23,7 @@ from mollie_onboarding.exceptions import (
     NotConnectedError,
 )
 from mollie_onboarding.links import read_link
-from mollie_onboarding.models import ClientLink
+from mollie_onboarding.models import CHECK_INTERVAL, ClientLink
 from mollie_onboarding.state import browser_secret_of
 from mollie_onboarding.summary import find_answered_request, summarize
 
@@ -141,7 +141,9 @@ def _check(request: HttpRequest, row: ClientLink) -> HttpResponse:
     except NotConnectedError:
         pass  # the page says it
     except MollieConnectionError:
-        return show_merchant_page(request, _reload(row), notice="unreachable", status=503)
+        response = show_merchant_page(request, _reload(row), notice="unreachable", status=503)
+        response.headers["Retry-After"] = str(int(CHECK_INTERVAL.total_seconds()))
+        return response
     except (MollieResponseError, DecryptionError, ImproperlyConfigured) as exc:
         # The platform's own fault, not the merchant's.
         logger.error("Status of client link %s not read: %s", row.pk, exc)

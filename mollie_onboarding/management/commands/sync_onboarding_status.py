@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from django.core.management.base import CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from mollie_onboarding import services
-from mollie_onboarding.exceptions import MollieError
+from mollie_onboarding.exceptions import DecryptionError, MollieError
 from mollie_onboarding.management.reporting import ReportingCommand
 from mollie_onboarding.models import AuthorizationRequest, Event, Organization
 from mollie_onboarding.services import SyncResult
@@ -38,6 +39,8 @@ class Command(ReportingCommand):
             figures = _find_work()
             self.report(_describe_work(figures), figures, as_json=json)
             return
+        if limit is not None and limit < 1:
+            raise CommandError("--limit takes a number from 1.")
         failures: list[str] = []
         # The signals first: whatever goes wrong after them must not keep them back.
         announced = _attempt(services.announce_overdue, 0, failures)
@@ -57,10 +60,10 @@ class Command(ReportingCommand):
 
 
 def _attempt(part: Callable[[], T], otherwise: T, failures: list[str]) -> T:
-    """What a part gives. Where Mollie keeps it from its work, the others have their turn all the same."""
+    """What a part gives. Where Mollie or a setting keeps it from its work, the others have their turn all the same."""
     try:
         return part()
-    except MollieError as exc:
+    except (MollieError, DecryptionError, ImproperlyConfigured) as exc:
         failures.append(str(exc))
         return otherwise
 
