@@ -193,7 +193,7 @@ def test_no_page_of_the_admin_holds_a_secret(life, admin_client):
         life.assert_absent(response.content.decode(), page)
 
 
-@pytest.mark.parametrize("place", ["_call", "_store", "_real_expiry", "_mark_lost"])
+@pytest.mark.parametrize("place", ["_call", "_store", "_find_token", "_mark_lost"])
 def test_no_error_report_holds_a_secret(life, monkeypatch, place):
     """What Django mails to the ADMINS when something breaks in the middle of a refresh, with every local variable."""
     life.live()

@@ -504,7 +504,7 @@ def test_check_that_mollie_does_not_answer(sandbox, browser, connected, fault, s
     sandbox.add_fault("onboarding", times=None, **fault)
     response = browser.press(connected, action="check")
     assert (response.status_code, page_status(response)) == (status, "connected")
-    assert response.headers.get("Retry-After") == ("30" if status == 503 else None)
+    assert response.headers.get("Retry-After") == ("60" if status == 503 else None)
     text = response.content.decode()
     assert words in text
     assert "Mollie was asked a moment ago." in text

@@ -706,6 +706,24 @@ def beside(monkeypatch):
     monkeypatch.setattr(tokens, "is_in_transaction", lambda: True)
     monkeypatch.setattr(tokens, "run_on_own_connection", lambda work: work())
     monkeypatch.setattr(tokens, "run_after_transaction", lambda work: work())
+    monkeypatch.setattr(connection.features, "has_select_for_update", True)
+    queryset = type(Organization.objects.all())
+    monkeypatch.setattr(queryset, "select_for_update", lambda self, **options: self)
+
+
+def lock(monkeypatch: Any, times: int) -> None:
+    """That many times somebody else has the row locked."""
+    answers = iter([True] * times)
+
+    def select_for_update(self: Any, **kwargs: Any) -> Any:
+        if next(answers, False):
+            raise OperationalError("could not obtain lock")
+        return self
+
+    monkeypatch.setattr(type(Organization.objects.all()), "select_for_update", select_for_update)
+    monkeypatch.setattr(tokens, "LONGEST_LOCK", 0.05)
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS", 0.1)
+    monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
 
 
 def test_refresh_beside_a_transaction_claims_the_row(expired, sandbox, beside):
@@ -717,19 +735,43 @@ def test_refresh_beside_a_transaction_claims_the_row(expired, sandbox, beside):
 def test_refresh_beside_a_transaction_waits_for_a_moment_where_the_row_is_locked(
     expired, sandbox, beside, monkeypatch, locked_for
 ):
-    answers = iter([True] * locked_for)
-
-    def select_for_update(self: Any, **kwargs: Any) -> Any:
-        if next(answers, False):
-            raise OperationalError("could not obtain lock")
-        return self
-
-    monkeypatch.setattr(type(Organization.objects.all()), "select_for_update", select_for_update)
-    monkeypatch.setattr(tokens, "LONGEST_LOCK", 0.05)
-    monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
+    lock(monkeypatch, locked_for)
     assert works(sandbox, services.get_access_token(expired))
     assert len(refreshes(sandbox)) == 1
     assert Organization.objects.get().token_version == expired.token_version + 1
+
+
+def test_row_that_stays_locked_by_somebody_is_refreshed_without_a_claim(
+    expired, sandbox, beside, monkeypatch
+):
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: False)
+    lock(monkeypatch, 1000)
+    assert works(sandbox, services.get_access_token(expired))
+    assert Organization.objects.get().token_version == expired.token_version + 1
+
+
+def test_pause_after_a_failure_holds_in_a_transaction_too(organization, sandbox, monkeypatch):
+    expire(organization, timedelta(minutes=4))
+    Organization.objects.update(refresh_not_before=timezone.now() + timedelta(seconds=30))
+    monkeypatch.setattr(tokens, "is_in_transaction", lambda: True)
+    monkeypatch.setattr(tokens, "run_on_own_connection", lambda work: "")  # it is locked
+    assert services.get_access_token(organization) == organization.access_token.reveal()
+    assert not refreshes(sandbox)
+
+
+def test_what_the_platform_does_comes_after_the_result():
+    order: list[str] = []
+
+    def work() -> str:
+        detached.run_when_nobody_waits(lambda: order.append("receiver"))
+        order.append("work")
+        return "result"
+
+    assert detached.run_on_own_connection(work) == "result"
+    wait_for_writers()
+    assert order == ["work", "receiver"]
+    assert work() == "result"
+    assert order == ["work", "receiver", "receiver", "work"]
 
 
 @committing
