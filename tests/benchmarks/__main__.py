@@ -31,6 +31,7 @@ from django.test.utils import CaptureQueriesContext, setup_test_environment
 from requests.adapters import HTTPAdapter
 from urllib3.response import HTTPResponse
 
+from mollie_onboarding import services
 from mollie_onboarding.models import ClientLink, Organization
 from tests.benchmarks.sync import print_sync
 from tests.conftest import MERCHANT, Browser, authorization_url, state_of
@@ -115,6 +116,10 @@ def one_walk(mollie: InstantMollie, measure: Callable[[Callable[[], Any]], float
     figures["start with a live link, POST"] = measure(lambda: pages.append(browser.post(path)))
     callback = f"/onboarding/callback/?code=auth_x&state={state_of(authorization_url(pages[0]))}"
     figures["callback to connected"] = measure(lambda: browser.get(callback))
+    organization_id = Organization.objects.latest("pk").organization_id
+    figures["token that lives"] = measure(lambda: services.get_access_token(organization_id))
+    Organization.objects.filter(organization_id=organization_id).update(access_token_expires_at=None)
+    figures["token to be refreshed"] = measure(lambda: services.get_access_token(organization_id))
     return figures
 
 
@@ -134,6 +139,8 @@ def main() -> None:
             "merchant page, GET": 3,
             "start with a live link, POST": 6,
             "callback to connected": 14,
+            "token that lives": 1,
+            "token to be refreshed": 6,
             "admin list, 100 a page": 8,
         }
         for name, limit in limits.items():

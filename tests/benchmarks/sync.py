@@ -20,7 +20,7 @@ from django.utils import timezone
 from requests.adapters import HTTPAdapter
 from urllib3.response import HTTPResponse
 
-from mollie_onboarding.models import Event, Organization, StatusSync
+from mollie_onboarding.models import ClientLink, Event, Organization, StatusSync
 from mollie_onboarding.mollie_api.api import CLIENTS_PER_PAGE
 from mollie_onboarding.mollie_api.resources import read_client_page
 from mollie_onboarding.services import SyncResult, sync_onboarding_status
@@ -97,6 +97,7 @@ def listing(count: int, *, are_known: bool) -> Iterator[ListingMollie]:
     """That many organizations at Mollie and here, where all or nothing is known of them; afterwards they are gone."""
     mollie = ListingMollie(count)
     blank = Organization()
+    ClientLink.objects.all().delete()
     Organization.objects.all().delete()
     for first in range(0, count, CLIENTS_PER_PAGE):
         page = read_client_page(json.loads(mollie.page(first)))
