@@ -726,3 +726,17 @@ def test_the_whole_way_works_with_atomic_requests(sandbox, browser, monkeypatch)
     row = ClientLink.objects.get()
     assert page_status(browser.get(row.merchant_path())) == "connected"
     assert len(mail.outbox) == 1
+
+
+def test_expired_link_of_a_connected_merchant_promises_no_mail(sandbox, browser, connected):
+    ClientLink.objects.update(link_expires_at=timezone.now() - timedelta(days=1))
+    page = browser.get(connected.merchant_path())
+    assert (page.status_code, page_status(page)) == (410, "expired")
+    assert "is connected with Mollie" in page.content.decode()
+    assert "<button" not in page.content.decode()
+    # One that is older than the row's newest tells nothing.
+    path = connected.merchant_path()
+    ClientLink.objects.update(link_generation=connected.link_generation + 1)
+    page = browser.get(path)
+    assert "connected" not in page.content.decode()
+    assert "<button" in page.content.decode()

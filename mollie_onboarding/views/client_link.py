@@ -63,7 +63,9 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
         services.request_sending_by_merchant(row)
         return show(request, "recovery", {"cause": "mailed"})
     if generation != row.link_generation or row.has_expired_link(timezone.now()):
-        return show(request, "expired", {}, status=410)
+        # An older link tells its holder nothing of the row: it may have gone to a wrong address.
+        can_mail = generation != row.link_generation or not services.reason_not_to_send(row)
+        return show(request, "expired", {"can_mail": can_mail}, status=410)
     if request.method == "POST":
         return _take_next_step(request, row)
     return show_merchant_page(request, row)
