@@ -37,7 +37,7 @@ from mollie_onboarding.mollie_api import MollieAPI, Tokens, printable
 from mollie_onboarding.state import find_request
 
 from .announcing import announce
-from .connecting import connect
+from .connecting import RevocationPendingError, connect
 from .sending import nudge_notice
 from .status import apply_onboarding_status, list_capabilities
 
@@ -286,7 +286,7 @@ def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: Mo
         return _record_failed_exchange(request, exc)
     try:
         outcome, event = connect(request, tokens, info)
-    except OperationalError as exc:
+    except (OperationalError, RevocationPendingError) as exc:
         logger.error("Client link %s could not be connected: %s", request.client_link_id, type(exc).__name__)
         return _release(request)
     client_link = _reload(request.client_link_id) if event is None else event.client_link

@@ -32,6 +32,10 @@ Problem = ClientLink.Problem
 Connection = Organization.ConnectionStatus
 
 
+class RevocationPendingError(Exception):
+    """A return is to be revoked, and an earlier revocation of its organization waits: nothing is written."""
+
+
 @sensitive_variables()
 def connect(
     request: AuthorizationRequest, tokens: Tokens, info: OrganizationInfo
@@ -39,7 +43,7 @@ def connect(
     """Tie the organization to the row, in one transaction. The event is there when that happened.
 
     First connects of one organization at once may meet in a deadlock on MariaDB. Raises `OperationalError` when the
-    database does not take it for the third time.
+    database does not take it for the third time, and `RevocationPendingError`.
     """
     return try_again(partial(_connect, request, tokens, info))
 
@@ -135,12 +139,14 @@ def _store_organization(
 
 @sensitive_variables()
 def _revoke_late(organization: Organization, tokens: Tokens) -> None:
-    """Tokens that came in after the platform had ended the connection are revoked like those before them."""
+    """Tokens that came in after the platform had ended the connection are revoked like those before them.
+
+    Raises `RevocationPendingError` while those before them wait: one at a time.
+    """
     if organization.connection_status != Connection.DISCONNECTED or not tokens.refresh_token:
         return
     if organization.pending_revocation is not None:
-        logger.error("A late authorization of %s is not revoked.", organization.organization_id)
-        return
+        raise RevocationPendingError(organization.organization_id)
     organization.pending_revocation = Secret(tokens.refresh_token)
     organization.token_version += 1
     organization.save(update_fields=["pending_revocation", "token_version"])
