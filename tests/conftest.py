@@ -15,6 +15,7 @@ from django.test import Client, TestCase
 from django.utils import translation
 from django.utils.translation.reloader import translation_file_changed
 
+from mollie_onboarding import signals
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.sandbox import service as sandbox_service
 from mollie_onboarding.testing import sandbox_mollie
@@ -79,6 +80,19 @@ def make_client_link(db: None) -> Any:
         return ClientLink.objects.select_related("organization").get(pk=row.pk)
 
     return make
+
+
+@pytest.fixture
+def told() -> Iterator[list[dict[str, Any]]]:
+    """What the platform heard of changes of the onboarding status."""
+    heard: list[dict[str, Any]] = []
+
+    def receive(**arguments: Any) -> None:
+        heard.append(arguments)
+
+    signals.onboarding_status_changed.connect(receive)
+    yield heard
+    signals.onboarding_status_changed.disconnect(receive)
 
 
 @pytest.fixture

@@ -33,19 +33,6 @@ def clock() -> Iterator[Any]:
 
 
 @pytest.fixture
-def told() -> Iterator[list[dict[str, Any]]]:
-    """What the platform heard of changes."""
-    heard: list[dict[str, Any]] = []
-
-    def receive(**arguments: Any) -> None:
-        heard.append(arguments)
-
-    signals.onboarding_status_changed.connect(receive)
-    yield heard
-    signals.onboarding_status_changed.disconnect(receive)
-
-
-@pytest.fixture
 def make_organization(db: None) -> Any:
     def make(**columns: Any) -> Organization:
         defaults = {"organization_id": "org_1", "onboarding_status": "needs-data", "synced_at": NOON}

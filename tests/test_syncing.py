@@ -41,18 +41,6 @@ def clock() -> Iterator[Any]:
 
 
 @pytest.fixture
-def told() -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def receive(**arguments: Any) -> None:
-        heard.append(arguments)
-
-    signals.onboarding_status_changed.connect(receive)
-    yield heard
-    signals.onboarding_status_changed.disconnect(receive)
-
-
-@pytest.fixture
 def organizations(sandbox, clock) -> Any:
     """Clients of the sandbox that are connected here: some that were read before, or with other columns."""
 
