@@ -42,9 +42,9 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
             Q(claimed_until__gt=now) | waiting, client_link__organization=organization_pk, outcome=""
         )
 
-    def void(self, *client_link_ids: uuid.UUID) -> None:
-        """End every request of these rows that is not finished: whoever comes back with one connects nothing."""
-        self.filter(client_link__in=client_link_ids, outcome="").update(
+    def void(self, client_link_id: uuid.UUID) -> None:
+        """End every request of a row that is not finished: whoever comes back with one connects nothing."""
+        self.filter(client_link=client_link_id, outcome="").update(
             outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
         )
 
