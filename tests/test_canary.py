@@ -155,7 +155,7 @@ def test_no_mail_task_or_signal_holds_a_secret(life, monkeypatch):
         heard.append(f"{event.data} {event.organization!r} {vars(event.organization or event)}")
         original(event)
 
-    for module in ("announcing", "completing", "creation", "sending", "status", "tokens"):
+    for module in ("announcing", "completing", "creation", "sending", "status", "refreshing"):
         monkeypatch.setattr(f"mollie_onboarding.services.{module}.announce", announce)
     life.live()
     life.end()
@@ -193,12 +193,12 @@ def test_no_page_of_the_admin_holds_a_secret(life, admin_client):
         life.assert_absent(response.content.decode(), page)
 
 
-@pytest.mark.parametrize("place", ["_call", "_store", "_find_token", "_mark_lost"])
+@pytest.mark.parametrize("place", ["call_mollie", "store_tokens", "_find_token", "mark_lost"])
 def test_no_error_report_holds_a_secret(life, monkeypatch, place):
     """What Django mails to the ADMINS when something breaks in the middle of a refresh, with every local variable."""
     life.live()
     expire(life.organization)
-    if place == "_mark_lost":
+    if place == "mark_lost":
         life.sandbox.revoke_authorizations(life.organization.organization_id)
     original = getattr(tokens, place)
 

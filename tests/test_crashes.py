@@ -27,6 +27,7 @@ CONNECTING = "mollie_onboarding.services.connecting"
 CREATION = "mollie_onboarding.services.creation"
 SENDING = "mollie_onboarding.services.sending"
 TOKENS = "mollie_onboarding.services.tokens"
+REFRESHING = "mollie_onboarding.services.refreshing"
 DISCONNECTING = "mollie_onboarding.services.disconnecting"
 
 
@@ -157,7 +158,7 @@ def organization(consented, browser):
 
 @pytest.mark.parametrize("is_rotated", [True, False])
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("attribute", ["_call", "_store"])
+@pytest.mark.parametrize("attribute", ["call_mollie", "store_tokens"])
 def test_killed_during_a_refresh_loses_no_tokens(organization, sandbox, attribute, moment, is_rotated):
     sandbox.set_switch("rotate_refresh_tokens", is_rotated)
     expire(organization)
@@ -174,7 +175,7 @@ def test_killed_during_a_refresh_loses_no_tokens(organization, sandbox, attribut
 def test_killed_after_the_loss_was_written_announces_it_later(organization, sandbox):
     expire(organization)
     sandbox.revoke_authorizations(organization.organization_id)
-    run_killed(TOKENS, "announce", "before", "token", organization.organization_id)
+    run_killed(REFRESHING, "announce", "before", "token", organization.organization_id)
     heard = []
 
     def receive(**arguments):

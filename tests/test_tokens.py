@@ -892,7 +892,7 @@ def test_answer_that_cannot_be_written_now_is_written_later(
 ):
     sandbox.set_switch("rotate_refresh_tokens", True)
     later: list[Any] = []
-    store = tokens._store
+    store = tokens.store_tokens
     locks = iter([True, True])
 
     def locked_at_first(*args: Any) -> bool:
@@ -900,7 +900,7 @@ def test_answer_that_cannot_be_written_now_is_written_later(
             raise OperationalError("Lock wait timeout exceeded")
         return store(*args)
 
-    monkeypatch.setattr(tokens, "_store", locked_at_first)
+    monkeypatch.setattr(tokens, "store_tokens", locked_at_first)
     monkeypatch.setattr(tokens, "run_after_transaction", later.append)
     monkeypatch.setattr(tokens, "POLL_INTERVAL", 0.01)
     token = services.get_access_token(expired)
@@ -1118,7 +1118,7 @@ def test_claim_that_meets_a_lock_is_none(expired, sandbox, monkeypatch):
 
 def test_loss_of_tokens_that_were_replaced_meanwhile_is_none(expired):
     Organization.objects.update(token_version=expired.token_version + 1)
-    assert tokens._mark_lost(expired)
+    assert tokens.mark_lost(expired)
     assert Organization.objects.get().connection_status == "connected"
 
 
@@ -1127,4 +1127,4 @@ def test_organization_that_was_deleted_during_the_call_is_no_error(expired):
     answer = Tokens("access_new", "refresh_new", timezone.now() + timedelta(hours=1), "")
     expired.client_links.update(organization=None, status="started")
     Organization.objects.all().delete()
-    assert not tokens._store(expired, answer)
+    assert not tokens.store_tokens(expired, answer)

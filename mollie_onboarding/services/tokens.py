@@ -17,34 +17,32 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import (
     DecryptionError,
     InvalidGrantError,
     MollieConnectionError,
     MollieError,
-    MollieResponseError,
     NotConnectedError,
 )
-from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import (
-    CLAIM_LIFETIME,
-    AuthorizationRequest,
-    Event,
-    Organization,
-    new_refresh,
-    new_refresh_key,
-)
-from mollie_onboarding.mollie_api import MollieAPI, Tokens
+from mollie_onboarding.models import AuthorizationRequest, Organization, new_refresh
+from mollie_onboarding.mollie_api import Tokens
 
-from .announcing import announce
-from .detached import is_in_transaction, run_after_transaction, run_on_own_connection, run_when_nobody_waits
-from .disconnecting import nudge_revocation
+from .detached import is_in_transaction, run_after_transaction, run_on_own_connection
+from .refreshing import (
+    call_mollie,
+    check_client_id,
+    consent_under_way,
+    error_word,
+    find_expiry_of_replay,
+    mark_lost,
+    replace_used_key,
+    store_tokens,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +108,10 @@ def _is_usable(tokens: Tokens, rejected: str, least_life: timedelta) -> bool:
 
 @sensitive_variables()
 def _refresh_or_wait(pk: int, rejected: str) -> str:
+    """A token that was refreshed here or by somebody else, or the present one while somebody is at it.
+
+    Raises what `get_access_token` raises; `MollieConnectionError` also after ten seconds of waiting.
+    """
     give_up_at = time.monotonic() + WAIT_FOR_OTHERS
     while True:
         row = Organization.objects.get(pk=pk)
@@ -118,7 +120,7 @@ def _refresh_or_wait(pk: int, rejected: str) -> str:
         token = _find_token(row, rejected, LEAST_LIFE)
         if token and row.is_refresh_paused(timezone.now()):
             return token
-        _check_client_id(row)
+        check_client_id(row)
         # Not where somebody has the row locked: their transaction may last, and ours would wait for it.
         is_free = Organization.objects.is_free(pk)
         unwritten = _unwritten.get(_version(row))
@@ -159,7 +161,7 @@ def _claim(row: Organization) -> bool:
 
 @sensitive_variables()
 def _refresh_if_free(pk: int, rejected: str) -> str:
-    """The same, or '' when the row is locked for longer than other processes lock it: then by the caller itself.
+    """What `_refresh_or_wait` gives, or '' when the row is locked for longer than other processes lock it: then by the caller itself.
 
     On MariaDB it is as soon as the caller has written anything that refers to it.
     """
@@ -171,24 +173,16 @@ def _refresh_if_free(pk: int, rejected: str) -> str:
     return _refresh_or_wait(pk, rejected)
 
 
-def _check_client_id(row: Organization) -> None:
-    if row.client_id and row.client_id != conf.MOLLIE_ONBOARDING_CLIENT_ID:
-        raise ImproperlyConfigured(
-            f"The tokens of {row.organization_id} were issued to another OAuth app than MOLLIE_ONBOARDING_CLIENT_ID: "
-            "only that one can refresh them."
-        )
-
-
 @sensitive_variables()
 def _refresh_claimed(pk: int, rejected: str) -> str:
     """The token of a refresh, or '' where the row has to be read again. Raises what the call raised."""
     row = Organization.objects.get(pk=pk)  # with the key, and the time at which it was first used
     try:
-        tokens = _call(row)
+        tokens = call_mollie(row)
     except InvalidGrantError:
-        if not _mark_lost(row):
+        if not mark_lost(row):
             _free_claim(row, **new_refresh())
-            raise _consent_under_way(row) from None
+            raise consent_under_way(row) from None
         return ""
     except MollieError as exc:
         token = _find_token(row, rejected, LEAST_LIFE)
@@ -201,9 +195,9 @@ def _refresh_claimed(pk: int, rejected: str) -> str:
         _give_up(row, exc)
         raise
     if tokens.was_replayed:
-        tokens = replace(tokens, expires_at=_expiry_of_replay(row, tokens) or timezone.now())
+        tokens = replace(tokens, expires_at=find_expiry_of_replay(row, tokens) or timezone.now())
     try:
-        is_ours = _store(row, tokens)
+        is_ours = store_tokens(row, tokens)
     except OperationalError:
         # Somebody has the row locked. What Mollie gave is never dropped: it is written when they are done.
         _write_later(row, tokens)
@@ -216,119 +210,16 @@ def _is_old(tokens: Tokens) -> bool:
     return tokens.was_replayed and tokens.expires_at - timezone.now() <= REFRESH_BEFORE
 
 
-@sensitive_variables()
-def _call(row: Organization) -> Tokens:
-    """Ask Mollie for new tokens. Raises `InvalidGrantError` also where there is no refresh token to ask with."""
-    if row.refresh_token is None:
-        raise InvalidGrantError(400, "", error="invalid_grant")
-    return MollieAPI().refresh(
-        row.refresh_token.reveal(), redirect_uri=row.redirect_uri, idempotency_key=row.refresh_key
-    )
-
-
-def _expiry_of_replay(row: Organization, tokens: Tokens) -> datetime | None:
-    """An answer that Mollie repeats was given when the key was first used: its tokens live from then.
-
-    None where that is not known, because it was inside somebody's transaction, or in a process that died in one.
-    """
-    first_used_at = row.refresh_started_at
-    if first_used_at is None or row.refresh_claimed_until == first_used_at + CLAIM_LIFETIME:
-        return None  # or first used by this very claim, and before it without one
-    return tokens.expires_at - (timezone.now() - first_used_at)
-
-
-@sensitive_variables()
-def _store(row: Organization, tokens: Tokens) -> bool:
-    """Write the new tokens where the old ones still are. False: they are not, and these are not to be used."""
-    columns: dict[str, Any] = {
-        "access_token": Secret(tokens.access_token),
-        "access_token_expires_at": tokens.expires_at,
-        "token_version": F("token_version") + 1,
-        "last_error": "",
-        "updated_at": timezone.now(),
-        **new_refresh(),
-    }
-    if tokens.refresh_token:
-        columns["refresh_token"] = Secret(tokens.refresh_token)
-    if tokens.scope:
-        columns["scope"] = tokens.scope
-    ours = Organization.objects.filter(pk=row.pk, token_version=row.token_version)
-    if ours.update(**columns):
-        return True
-    _revoke_instead(row, tokens)
-    return False
-
-
-@sensitive_variables()
-def _revoke_instead(row: Organization, tokens: Tokens) -> None:
-    """The organization was disconnected during the call: what is to be revoked is the token that came of it."""
-    if not tokens.refresh_token:
-        return
-    with transaction.atomic():
-        current = Organization.objects.hold(row.pk)
-        if current is None or current.authorized_at != row.authorized_at:
-            return
-        if current.connection_status == Organization.ConnectionStatus.DISCONNECTED:
-            Organization.objects.filter(pk=row.pk).update(
-                pending_revocation=Secret(tokens.refresh_token), token_version=F("token_version") + 1
-            )
-            nudge_revocation(row.pk)
-
-
-def _consent_under_way(row: Organization) -> MollieConnectionError:
-    return MollieConnectionError(f"A new consent of {row.organization_id} is just being taken in.")
-
-
-def _mark_lost(row: Organization) -> bool:
-    """Mollie no longer takes this refresh token. Nothing happens to a row that has others by now.
-
-    False, and nothing happens either, while a new consent is on its way in: by force, it ended the one that we have.
-    """
-    now = timezone.now()
-    if AuthorizationRequest.objects.bringing_tokens(row.pk, now).exists():
-        return False
-    with transaction.atomic():
-        current = Organization.objects.hold(row.pk)
-        if current is None or not current.is_connected or current.token_version != row.token_version:
-            return True
-        Organization.objects.filter(pk=row.pk).update(
-            connection_status=Organization.ConnectionStatus.LOST,
-            token_version=F("token_version") + 1,
-            last_error="invalid_grant",
-            ended_at=now,
-            updated_at=now,
-            **new_refresh(),
-        )
-        event = Event.objects.record("connection_lost", organization=row, needs_signal=True)
-    logger.warning("The connection of %s is lost: its merchant must connect again.", row.organization_id)
-    row.refresh_from_db()
-    run_when_nobody_waits(partial(announce, event))
-    return True
-
-
 def _give_up(row: Organization, exc: Exception) -> None:
     """Free our claim, pause while the token that there is works, and keep the reason. The connection stays as it is."""
     columns = {"refresh_claimed_until": None, "refresh_not_before": timezone.now() + PAUSE_AFTER_FAILURE}
-    _free_claim(row, **columns, **_answer_kept(exc), last_error=_reason(exc))
+    _free_claim(row, **columns, **replace_used_key(exc), last_error=error_word(exc))
 
 
 def _free_claim(row: Organization, **columns: Any) -> None:
     Organization.objects.filter(
         pk=row.pk, token_version=row.token_version, refresh_claimed_until=row.refresh_claimed_until
     ).update(**columns)
-
-
-def _answer_kept(exc: Exception) -> dict[str, Any]:
-    """A new key, where Mollie keeps this answer under the old one."""
-    is_kept = isinstance(exc, MollieResponseError) or getattr(exc, "needs_new_key", False)
-    return {"refresh_key": new_refresh_key(), "refresh_started_at": None} if is_kept else {}
-
-
-def _reason(exc: Exception) -> str:
-    """A word for `Organization.last_error`; the admin knows the sentence."""
-    if isinstance(exc, MollieResponseError):
-        return exc.error or str(exc.status)
-    return "no_answer" if isinstance(exc, MollieConnectionError) else type(exc).__name__
 
 
 Version = tuple[str, datetime | None, int]
@@ -367,14 +258,14 @@ def _refresh_unclaimed(pk: int, rejected: str) -> str:
 @sensitive_variables()
 def _call_unclaimed(row: Organization, token: str, rejected: str) -> str:
     """A new access token, or the one that there is where Mollie gives none; '' when the new one is none to use."""
-    _check_client_id(row)
+    check_client_id(row)
     started_at = timezone.now()
     try:
-        tokens = _call(row)
+        tokens = call_mollie(row)
     except InvalidGrantError:
         if AuthorizationRequest.objects.bringing_tokens(row.pk, started_at).exists():
-            raise _consent_under_way(row) from None
-        run_after_transaction(partial(_mark_lost, row))
+            raise consent_under_way(row) from None
+        run_after_transaction(partial(mark_lost, row))
         raise NotConnectedError(row.organization_id, Organization.ConnectionStatus.LOST) from None
     except MollieError as exc:
         run_after_transaction(partial(_give_up_unclaimed, row, exc, started_at))
@@ -382,7 +273,7 @@ def _call_unclaimed(row: Organization, token: str, rejected: str) -> str:
             raise
         return token
     if tokens.was_replayed:
-        expires_at = _expiry_of_replay(row, tokens) or started_at + AGE_UNKNOWN
+        expires_at = find_expiry_of_replay(row, tokens) or started_at + AGE_UNKNOWN
         tokens = replace(tokens, expires_at=expires_at)
     _write_later(row, tokens)
     return tokens.access_token if _is_usable(tokens, rejected, LEAST_LIFE) else token
@@ -400,9 +291,9 @@ def _give_up_unclaimed(row: Organization, exc: Exception, started_at: datetime) 
     columns = {
         "refresh_started_at": Coalesce("refresh_started_at", Value(started_at)),
         "refresh_not_before": now + PAUSE_AFTER_FAILURE,
-        **_answer_kept(exc),
+        **replace_used_key(exc),
     }
-    ours.update(**columns, last_error=_reason(exc))
+    ours.update(**columns, last_error=error_word(exc))
 
 
 @sensitive_variables()
@@ -413,5 +304,5 @@ def _write_later(row: Organization, tokens: Tokens) -> None:
 
 @sensitive_variables()
 def _write(row: Organization, tokens: Tokens) -> None:
-    _store(row, tokens)
+    store_tokens(row, tokens)
     _unwritten.pop(_version(row), None)
