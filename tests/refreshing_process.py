@@ -9,36 +9,18 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 
 import django
 
 
 def main(count: int) -> None:
     django.setup()
-    from django.db import connections
-
     from mollie_onboarding import services
+    from tests.threads import in_threads
 
     def ask_at_once(organization_id: str) -> list[str]:
-        results: list[str] = []
-        barrier = threading.Barrier(count)
-
-        def ask() -> None:
-            try:
-                barrier.wait()
-                results.append(services.get_access_token(organization_id))
-            except Exception as exc:
-                results.append(repr(exc))
-            finally:
-                connections.close_all()
-
-        threads = [threading.Thread(target=ask) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return results
+        results = in_threads(count, lambda: services.get_access_token(organization_id))
+        return [result if isinstance(result, str) else repr(result) for result in results]
 
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:

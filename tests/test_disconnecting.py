@@ -16,7 +16,8 @@ from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Or
 from mollie_onboarding.mollie_api import MollieAPI
 from mollie_onboarding.signals import organization_disconnected
 from tests.conftest import Browser, authorization_url, page_status
-from tests.test_tokens import RollbackError, expire, in_threads, live_tokens
+from tests.test_tokens import RollbackError, expire, live_tokens
+from tests.threads import in_threads
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)

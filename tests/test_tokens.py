@@ -28,6 +28,7 @@ from mollie_onboarding.sandbox.models import Token as SandboxToken
 from mollie_onboarding.services import detached, tokens
 from mollie_onboarding.signals import connection_lost
 from tests.conftest import authorization_url
+from tests.threads import in_threads
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
@@ -82,28 +83,6 @@ def live_tokens() -> Any:
 
 def works(sandbox: Any, token: str) -> bool:
     return live_tokens().filter(kind="access_token", value=token).exists()
-
-
-def in_threads(count: int, work: Any) -> list[Any]:
-    """What `work` gave or raised, in that many threads that start together."""
-    results: list[Any] = []
-    barrier = threading.Barrier(count)
-
-    def run() -> None:
-        try:
-            barrier.wait()
-            results.append(work())
-        except Exception as exc:
-            results.append(exc)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def wait_for_writers() -> None:
