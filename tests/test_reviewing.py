@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
-from django.db import connections
 from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.models import ClientLink, Organization, Status
 from tests.conftest import authorization_url
+from tests.threads import in_threads
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
@@ -106,22 +104,9 @@ def test_what_came_up_since_the_row_was_read_stays_open(make_client_link):
 @pytest.mark.parametrize("decide", [services.mark_reviewed, services.allow_sharing])
 def test_two_operators_at_once_make_one_decision(make_client_link, decide):
     make_client_link(problem=Problem.ORGANIZATION_TAKEN, refused_organization_id="org_1")
-    start = threading.Barrier(2)
-    decisions = []
+    rows = [ClientLink.objects.get(), ClientLink.objects.get()]  # both read before either decides
 
-    def press() -> None:
-        row = ClientLink.objects.get()
-        start.wait()
-        try:
-            decisions.append(decide(row))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=press) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    decisions = in_threads(2, lambda: decide(rows.pop()))
 
     assert sorted(decisions) == [False, True]
     assert ClientLink.objects.get().events.count() == 1
