@@ -15,6 +15,7 @@ PREFIX = "MOLLIE_ONBOARDING_"
 MOLLIE_API_URL = "https://api.mollie.com"
 MOLLIE_AUTHORIZE_URL = "https://my.mollie.com/oauth2/authorize"  # docs.mollie.com/reference/authorize
 MOLLIE_LINK_HOSTS = ("my.mollie.com",)
+MERCHANT_STYLESHEETS = ("mollie_onboarding/merchant.css",)
 
 
 def _get(name: str, default: Any = None) -> Any:
@@ -85,6 +86,46 @@ class Conf:
     def MOLLIE_ONBOARDING_PLATFORM_NAME(self) -> str:  # noqa: N802
         """What merchants call the platform; the host of the base URL where it is not set."""
         return _get("PLATFORM_NAME") or urlsplit(self.MOLLIE_ONBOARDING_BASE_URL).hostname or ""
+
+    @property
+    def MOLLIE_ONBOARDING_PLATFORM_LOGO(self) -> str:  # noqa: N802
+        """The platform's logo: the path of a static file, or an address; '' shows the name instead."""
+        return _get("PLATFORM_LOGO") or ""
+
+    @property
+    def MOLLIE_ONBOARDING_ACCENT_COLOR(self) -> str:  # noqa: N802
+        """Colour of buttons and links on pages and in mails, `#rrggbb`; '' keeps the stylesheet's own."""
+        return _get("ACCENT_COLOR") or ""
+
+    @property
+    def MOLLIE_ONBOARDING_STYLESHEETS(self) -> tuple[str, ...]:  # noqa: N802
+        """The stylesheets of the merchant pages, as paths of static files, in this order."""
+        return _list(_get("STYLESHEETS") or MERCHANT_STYLESHEETS)
+
+    @property
+    def MOLLIE_ONBOARDING_CONTACT_URL(self) -> str:  # noqa: N802
+        """Where merchants reach the platform, `https:` or `mailto:`; the base URL where it is not set."""
+        return _get("CONTACT_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+
+    @property
+    def MOLLIE_ONBOARDING_PRIVACY_URL(self) -> str:  # noqa: N802
+        """The platform's privacy policy; '' where no page is to link to one."""
+        return _get("PRIVACY_URL") or ""
+
+    @property
+    def MOLLIE_ONBOARDING_RETURN_URL(self) -> str:  # noqa: N802
+        """Where a connected merchant goes on, a path or an address; the base URL where it is not set."""
+        return _get("RETURN_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+
+    @property
+    def MOLLIE_ONBOARDING_RETURN_HOSTS(self) -> tuple[str, ...]:  # noqa: N802
+        """Hosts, besides the base URL's own, that `?next=` of the sign-up page may lead to."""
+        return _list(_get("RETURN_HOSTS") or ())
+
+    @property
+    def MOLLIE_ONBOARDING_SIGNUP_FORM(self) -> str:  # noqa: N802
+        """The form of the sign-up page: the dotted path of a subclass of `forms.SignupForm`."""
+        return _get("SIGNUP_FORM") or "mollie_onboarding.forms.SignupForm"
 
     @property
     def MOLLIE_ONBOARDING_FROM_EMAIL(self) -> str:  # noqa: N802

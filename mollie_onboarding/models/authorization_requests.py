@@ -85,6 +85,8 @@ class AuthorizationRequest(models.Model):
     approval_prompt = models.CharField(max_length=5)
     redirect_uri = models.CharField(max_length=2000, blank=True)
     client_id = models.CharField(max_length=100)
+    # Of the page that the merchant left for Mollie, where they chose one; '' leaves it to the browser.
+    language = models.CharField(max_length=10, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
     answered_at = models.DateTimeField(null=True)

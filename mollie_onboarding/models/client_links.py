@@ -206,6 +206,8 @@ class ClientLink(models.Model):
         related_name="+",
         verbose_name=_("user"),
     )
+    # Where the merchant goes on once connected; checked against the allowed hosts when it comes and when it is shown.
+    return_url = models.CharField(max_length=2000, blank=True, editable=False)
     status = models.CharField(
         _("status"), max_length=10, choices=Status, default=Status.DRAFT, editable=False
     )
