@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.dateparse import parse_duration
 
+from .colors import normalize
+
 PREFIX = "MOLLIE_ONBOARDING_"
 MOLLIE_API_URL = "https://api.mollie.com"
 MOLLIE_AUTHORIZE_URL = "https://my.mollie.com/oauth2/authorize"  # docs.mollie.com/reference/authorize
@@ -33,6 +35,11 @@ def _list(value: str | Iterable[str]) -> tuple[str, ...]:
     """The items of a list, or of a text with commas or spaces between them, as the environment gives it."""
     items = value.replace(",", " ").split() if isinstance(value, str) else value
     return tuple(item.strip() for item in items if item.strip())
+
+
+def _address(name: str) -> str:
+    """A text, also where it is a `reverse_lazy` one."""
+    return str(_get(name) or "")
 
 
 def _duration(name: str, default: timedelta) -> timedelta:
@@ -95,7 +102,8 @@ class Conf:
     @property
     def MOLLIE_ONBOARDING_ACCENT_COLOR(self) -> str:  # noqa: N802
         """Colour of buttons and links on pages and in mails, `#rrggbb`; '' keeps the stylesheet's own."""
-        return _get("ACCENT_COLOR") or ""
+        # What is no colour counts as not set: it goes into CSS. A check complains of it.
+        return normalize(_get("ACCENT_COLOR"))
 
     @property
     def MOLLIE_ONBOARDING_STYLESHEETS(self) -> tuple[str, ...]:  # noqa: N802
@@ -105,17 +113,17 @@ class Conf:
     @property
     def MOLLIE_ONBOARDING_CONTACT_URL(self) -> str:  # noqa: N802
         """Where merchants reach the platform, `https:` or `mailto:`; the base URL where it is not set."""
-        return _get("CONTACT_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+        return _address("CONTACT_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
 
     @property
     def MOLLIE_ONBOARDING_PRIVACY_URL(self) -> str:  # noqa: N802
         """The platform's privacy policy; '' where no page is to link to one."""
-        return _get("PRIVACY_URL") or ""
+        return _address("PRIVACY_URL")
 
     @property
     def MOLLIE_ONBOARDING_RETURN_URL(self) -> str:  # noqa: N802
         """Where a connected merchant goes on, a path or an address; the base URL where it is not set."""
-        return _get("RETURN_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+        return _address("RETURN_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
 
     @property
     def MOLLIE_ONBOARDING_RETURN_HOSTS(self) -> tuple[str, ...]:  # noqa: N802

@@ -45,7 +45,13 @@ class IssuedState:
 
 @sensitive_variables()
 def issue_state(
-    client_link: ClientLink, *, flow: str, browser_secret: str, now: datetime, approval_prompt: str
+    client_link: ClientLink,
+    *,
+    flow: str,
+    browser_secret: str,
+    now: datetime,
+    approval_prompt: str,
+    language: str = "",
 ) -> IssuedState:
     """Write an authorization request, and give the state that belongs to it. RFC 6749 section 4.1.1.
 
@@ -68,6 +74,7 @@ def issue_state(
         if flow == AuthorizationRequest.Flow.AUTHORIZE
         else "",
         client_id=conf.MOLLIE_ONBOARDING_CLIENT_ID,
+        language=language,
         expires_at=now + conf.MOLLIE_ONBOARDING_STATE_LIFETIME,
     )
     return issued

@@ -111,7 +111,12 @@ class Browser(Client):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
-            **{"SERVER_NAME": "platform.example", "HTTP_REFERER": "https://platform.example/", **kwargs}
+            **{
+                "SERVER_NAME": "platform.example",
+                "HTTP_REFERER": "https://platform.example/",
+                "HTTP_ACCEPT_LANGUAGE": "en-GB,en;q=0.9",
+                **kwargs,
+            }
         )
 
     def generic(self, *args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import django
 import environ
+from django.conf import global_settings
 
 env = environ.Env()
 _directory = Path(os.environ.get("TEST_DATABASE_DIR", tempfile.gettempdir()))
@@ -18,7 +19,11 @@ ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 ROOT_URLCONF = "tests.urls"
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
+LANGUAGES = [
+    (code, name)
+    for code, name in global_settings.LANGUAGES
+    if code in "ca cs da de en es fi fr hu is it lt lv nb nl pl pt sk sv".split()
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {

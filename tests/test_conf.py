@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.urls import reverse_lazy
 
 from mollie_onboarding.conf import Conf, conf
 
@@ -33,6 +34,14 @@ DEFAULTS = {
     "API_URL": "https://api.mollie.com",
     "AUTHORIZE_URL": "https://my.mollie.com/oauth2/authorize",
     "LINK_HOSTS": ("my.mollie.com",),
+    "PLATFORM_LOGO": "",
+    "ACCENT_COLOR": "",
+    "STYLESHEETS": ("mollie_onboarding/merchant.css",),
+    "CONTACT_URL": "https://platform.example/",
+    "PRIVACY_URL": "",
+    "RETURN_URL": "https://platform.example/",
+    "RETURN_HOSTS": (),
+    "SIGNUP_FORM": "mollie_onboarding.forms.SignupForm",
 }
 KEPT_WITHOUT_END = ("UNCONNECTED_RETENTION", "DISCONNECTED_RETENTION")
 REQUIRED = [name for name, default in DEFAULTS.items() if default is None]
@@ -93,7 +102,7 @@ def test_required_setting_is_read_when_it_is_used(name):
             assert read(name) == "second"
 
 
-@pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "SCOPES", "LINK_HOSTS"])
+@pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "SCOPES", "LINK_HOSTS", "STYLESHEETS", "RETURN_HOSTS"])
 @pytest.mark.parametrize(
     "value",
     [["a", "b"], ("a", "b"), "a,b", "a b", " a , b ,", "a\nb", ["a", " b ", ""]],
@@ -103,7 +112,7 @@ def test_list(name, value):
         assert read(name) == ("a", "b")
 
 
-@pytest.mark.parametrize("name", ["SCOPES", "LINK_HOSTS", "ENCRYPTION_KEYS"])
+@pytest.mark.parametrize("name", ["SCOPES", "LINK_HOSTS", "ENCRYPTION_KEYS", "STYLESHEETS", "RETURN_HOSTS"])
 @pytest.mark.parametrize("value", ["", None, [], ()])
 def test_list_empty_is_the_default(name, value):
     with override_settings(**{f"MOLLIE_ONBOARDING_{name}": value}):
@@ -173,6 +182,15 @@ def test_duration_impossible(name, value):
         ("SIGNUP_LIMIT", "5/m", "5/m"),
         ("TRUSTED_PROXY_COUNT", "2", 2),
         ("TRUSTED_PROXY_COUNT", 1, 1),
+        ("PLATFORM_LOGO", "shop/logo.svg", "shop/logo.svg"),
+        ("ACCENT_COLOR", "#4a35c9", "#4a35c9"),
+        ("ACCENT_COLOR", "#0AF", "#00aaff"),
+        ("ACCENT_COLOR", "red; } body { display: none", ""),
+        ("CONTACT_URL", "mailto:help@shopwise.example", "mailto:help@shopwise.example"),
+        ("PRIVACY_URL", "/privacy/", "/privacy/"),
+        ("RETURN_URL", reverse_lazy("mollie_onboarding:signup"), "/onboarding/signup/"),
+        ("RETURN_URL", "", "https://platform.example/"),
+        ("SIGNUP_FORM", "shop.forms.ShopSignupForm", "shop.forms.ShopSignupForm"),
     ],
 )
 def test_setting_given(name, value, expected):

@@ -10,7 +10,14 @@ from django.core import signing
 from django.core.signing import BadSignature
 from django.urls import reverse
 
-from mollie_onboarding.links import read_link, read_reference, sign_link, sign_reference
+from mollie_onboarding.links import (
+    is_safe_return_url,
+    read_link,
+    read_reference,
+    safe_return_url,
+    sign_link,
+    sign_reference,
+)
 
 CLIENT_LINK_ID = uuid.UUID("5d1c3f0e-7c37-4b0a-9f4e-1b0a6b7f2c11")
 
@@ -181,3 +188,108 @@ def test_reference_is_no_link_and_the_other_way_round():
 def test_reference_with_a_foreign_signature(signer):
     with pytest.raises(BadSignature):
         read_reference(signer.sign_object("merchant-1"))
+
+
+# Where a merchant goes on. Lessons row 17: the open redirects of other packages.
+
+EVIL_URLS = [
+    "",
+    "https://evil.example/",
+    "http://evil.example/",
+    "//evil.example/",
+    "///evil.example/",
+    "////evil.example/",
+    "/\\evil.example/",
+    "\\\\evil.example\\",
+    "\\/evil.example/",
+    "/\t/evil.example/",
+    "/\n/evil.example/",
+    "\t//evil.example/",
+    " //evil.example/",
+    "https://platform.example@evil.example/",
+    "https://platform.example:secret@evil.example/",
+    "https://evil.example@platform.example/",
+    "https://platform.example\\@evil.example/",
+    "https://platform.example.evil.example/",
+    "https://evilplatform.example/",
+    "https://evil.example/?https://platform.example/",
+    "https://evil.example#platform.example",
+    "https:/evil.example/",
+    "https:///evil.example/",
+    "https:evil.example",
+    "https://",
+    "https://[platform.example/",
+    "https://platform.example:8443/",
+    "https://platform\u3002example/",
+    "http://platform.example/",
+    "//platform.example/",
+    "javascript:alert(1)",
+    "java\nscript:alert(1)",
+    "JavaScript://platform.example/%0aalert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "vbscript:x",
+    "ftp://platform.example/",
+    "mailto:evil@evil.example",
+    "dashboard/",
+    "?shop=1",
+    "#shop",
+    "evil.example",
+    "/dashboard/\r\nSet-Cookie: a=b",
+    "/dashboard/\x00",
+    "/dashboard/\x1b",
+    "/dashboard/\u202egnp.exe",
+    "/dashboard/ x",
+    "/" + "x" * 2000,
+]
+
+
+@pytest.mark.parametrize("url", EVIL_URLS)
+def test_return_url_that_is_refused(settings, url):
+    settings.MOLLIE_ONBOARDING_RETURN_URL = "/home/"
+    settings.MOLLIE_ONBOARDING_RETURN_HOSTS = ["shop.example"]
+
+    assert not is_safe_return_url(url)
+    assert safe_return_url(url) == "/home/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/",
+        "/dashboard/",
+        "/dashboard/?shop=1&tab=payments#mollie",
+        "/dashboard/?url=https://elsewhere.example//a",
+        "/a//b",
+        "/winkels/%C3%A9%C3%A9n/",
+        "/winkels/één/",
+        "https://platform.example",
+        "https://platform.example/dashboard/",
+        "https://shop.example/",
+        "https://admin.shop.example:8443/?a=b",
+        "/" + "x" * 1999,
+    ],
+)
+def test_return_url_that_is_allowed(settings, url):
+    settings.MOLLIE_ONBOARDING_RETURN_HOSTS = "Shop.example, admin.shop.example:8443"
+
+    assert is_safe_return_url(url)
+    assert safe_return_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "is_safe"),
+    [
+        ("http://127.0.0.1:8000/shop/", True),
+        ("https://127.0.0.1:8000/shop/", True),
+        ("http://127.0.0.1/shop/", False),
+        ("http://localhost:8000/shop/", False),
+    ],
+)
+def test_return_url_of_a_site_without_https(settings, url, is_safe):
+    settings.MOLLIE_ONBOARDING_BASE_URL = "http://127.0.0.1:8000"
+
+    assert is_safe_return_url(url) is is_safe
+
+
+def test_return_url_that_is_refused_leads_to_the_platform():
+    assert safe_return_url("https://evil.example/") == "https://platform.example/"

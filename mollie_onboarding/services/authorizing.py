@@ -29,12 +29,13 @@ class StartedAuthorization:
 
 @sensitive_variables()
 def start_authorization(
-    client_link: ClientLink, *, browser_secret: str, flow: Flow = Flow.CLIENT_LINK
+    client_link: ClientLink, *, browser_secret: str, flow: Flow = Flow.CLIENT_LINK, language: str = ""
 ) -> StartedAuthorization:
     """Issue a state for this browser and give the address at Mollie that carries it.
 
     `flow` is the client link, made or renewed as needed, or Mollie's plain authorize address for an organization that
-    exists already; a connection that was lost, or that needs a new consent, takes the latter. Raises
+    exists already; a connection that was lost, or that needs a new consent, takes the latter. `language` is that of the
+    page, where the merchant chose one: the way back leads to it. Raises
     `ClientLinkUnusableError` for a row that is cancelled, purged, or connected with nothing to ask for, and what
     `create_client_link` raises. RFC 6749 section 4.1.1, https://docs.mollie.com/reference/create-client-link,
     https://docs.mollie.com/reference/authorize
@@ -57,6 +58,7 @@ def start_authorization(
             browser_secret=browser_secret,
             now=timezone.now(),
             approval_prompt=approval_prompt,
+            language=language,
         )
     url = _authorization_url(client_link, flow, issued.state, approval_prompt)
     return StartedAuthorization(url, issued.browser_secret)

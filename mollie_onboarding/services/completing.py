@@ -74,6 +74,7 @@ class Completion:
     error_description: str = ""
     is_expired: bool = False
     is_cancelled: bool = False
+    language: str = ""  # of the page that the merchant left, where they chose one
 
 
 @sensitive_variables()
@@ -85,6 +86,11 @@ def complete_authorization(parameters: CallbackParameters, *, browser_secret: st
     https://docs.mollie.com/reference/authorize, https://docs.mollie.com/reference/oauth-generate-tokens
     """
     request = find_request(parameters.state, browser_secret)
+    return replace(_complete(request, parameters), language=request.language)
+
+
+@sensitive_variables()
+def _complete(request: AuthorizationRequest, parameters: CallbackParameters) -> Completion:
     client_link = request.client_link
     now = timezone.now()
     if request.answered_at is None and client_link.is_cancelled:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from .callback import callback, recover
 from .client_link import client_link
 from .signup import signup
+from .theme import theme
 
-__all__ = ["callback", "client_link", "recover", "signup"]
+__all__ = ["callback", "client_link", "recover", "signup", "theme"]

@@ -6,19 +6,26 @@ import logging
 
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import StateError
+from mollie_onboarding.languages import language_of_page, language_query
 from mollie_onboarding.models import AuthorizationRequest
 from mollie_onboarding.mollie_api import printable
 from mollie_onboarding.state import MAX_PARAMETER, browser_secret_of, digest
 from mollie_onboarding.throttle import client_address, seconds_to_wait
 
-from .pages import arrives_without_strict_cookies, merchant_view, see_other, settle, show
+from .pages import (
+    arrives_without_strict_cookies,
+    merchant_view,
+    see_other,
+    settle,
+    show_recovery,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -84,23 +91,28 @@ def _refuse(request: HttpRequest, reason: str) -> HttpResponse:
     logger.warning("Callback refused: %s.", reason)
     if arrives_without_strict_cookies(request):
         return settle(request)
-    cause = "platform_error" if reason == "error without state" else "unverified"
+    if reason == "error without state":
+        return show_recovery(request, "platform_error", status=400)
+    # Which of the two is told by this browser alone: the page is the same for a state that exists and one that does not.
+    cause = "unverified" if browser_secret_of(request) else "no_cookie"
     state = request.GET.get("state", "") if reason in ("unknown state", "other browser") else ""
-    return show(request, "recovery", {"cause": cause, "state": state}, status=400)
+    return show_recovery(request, cause, status=400, state=state)
 
 
 def _answer(request: HttpRequest, completion: services.Completion) -> HttpResponse:
     row = completion.client_link
-    if completion.is_cancelled or completion.outcome == Outcome.CANCELLED:
-        return show(request, "recovery", {"cause": "cancelled"}, status=400)
-    # A page without a form: a session that is Strict does not come with this request, and must not be written.
-    path = row.merchant_path()
+    path = row.merchant_path() + language_query(completion.language)
+    is_cancelled = completion.is_cancelled or completion.outcome == Outcome.CANCELLED
+    if is_cancelled or completion.is_expired or completion.outcome == Outcome.ERROR:
+        translation.activate(completion.language or language_of_page(request, row.owner_locale))
+    if is_cancelled:
+        return show_recovery(request, "cancelled", status=400)
+    # Pages without a form: a session that is Strict does not come with this request, and must not be written.
     if completion.is_expired:
         logger.warning("Callback refused: expired state of client link %s.", row.pk)
-        return show(request, "recovery", {"cause": "expired_state", "merchant_path": path}, status=400)
+        return show_recovery(request, "expired_state", status=400, merchant_path=path)
     if completion.outcome == Outcome.ERROR:
-        context = {"cause": "mollie_error", "merchant_path": path, "completion": completion}
-        return show(request, "recovery", context, status=400)
+        return show_recovery(request, "mollie_error", status=400, merchant_path=path, completion=completion)
     if conf.MOLLIE_ONBOARDING_REQUIRE_LOGIN:
         return settle(request, path)
     return see_other(path)
@@ -123,4 +135,4 @@ def recover(request: HttpRequest) -> HttpResponse:
         )
         if found is not None:
             services.request_sending_by_merchant(found.client_link)
-    return show(request, "recovery", {"cause": "mailed"})
+    return show_recovery(request, "mailed")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
+from django_countries import countries
 
-from mollie_onboarding import services
+from mollie_onboarding import links, services
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import (
     ClientLinkUnusableError,
@@ -22,10 +24,11 @@ from mollie_onboarding.exceptions import (
     MollieResponseError,
     NotConnectedError,
 )
+from mollie_onboarding.languages import chosen_language, language_of_page, language_query
 from mollie_onboarding.links import read_link
 from mollie_onboarding.models import CHECK_INTERVAL, ClientLink
 from mollie_onboarding.state import browser_secret_of
-from mollie_onboarding.summary import find_answered_request, summarize
+from mollie_onboarding.summary import checklist, find_answered_request, summarize
 
 from .pages import (
     TRY_AGAIN_AFTER,
@@ -35,6 +38,7 @@ from .pages import (
     see_other,
     settle,
     show,
+    show_recovery,
 )
 
 logger = logging.getLogger(__name__)
@@ -51,21 +55,22 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
     try:
         pk, generation = read_link(token)
     except BadSignature:
-        return show(request, "recovery", {"cause": "unknown_link"}, status=404)
+        return show_recovery(request, "unknown_link", status=404)
     row = ClientLink.objects.select_related("organization").filter(pk=pk).first()
     if row is None:
-        return show(request, "recovery", {"cause": "unknown_link"}, status=404)
+        return show_recovery(request, "unknown_link", status=404)
     if row.is_cancelled:
-        return show(request, "recovery", {"cause": "cancelled"}, status=410)
+        return show_recovery(request, "cancelled", status=410)
     if request.method != "POST" and arrives_without_strict_cookies(request):
         return settle(request)
     if request.method == "POST" and request.POST.get("action") == "mail":
         services.request_sending_by_merchant(row)
-        return show(request, "recovery", {"cause": "mailed"})
+        return show_recovery(request, "mailed")
     if generation != row.link_generation or row.has_expired_link(timezone.now()):
         # An older link tells its holder nothing of the row: it may have gone to a wrong address.
         can_mail = generation != row.link_generation or not services.reason_not_to_send(row)
         return show(request, "expired", {"can_mail": can_mail}, status=410)
+    translation.activate(language_of_page(request, row.owner_locale))
     if request.method == "POST":
         return _take_next_step(request, row)
     return show_merchant_page(request, row)
@@ -78,6 +83,7 @@ def show_merchant_page(
     answered = find_answered_request(row)
     summary = summarize(row, answered)
     now = timezone.now()
+    path = _path_of(request, row)
     context: dict[str, Any] = {
         "client_link": row,
         "organization": row.organization,
@@ -86,15 +92,24 @@ def show_merchant_page(
         "answered": answered,
         "is_interrupted": answered is not None and answered.is_interrupted(now),
         "may_check": row.organization is not None and row.organization.may_be_checked(now),
+        "is_preparing": summary.status in ("ready", "started"),
+        "country_name": countries.name(row.country),
+        "checklist": checklist(row.country, row.legal_entity),
         "needs_login": not _may_connect(request, row),
-        "login_url": _login_url(row),
+        "login_url": redirect_to_login(path).url,
+        "return_url": links.safe_return_url(row.return_url),
         "notice": notice,
-        "action_path": row.merchant_path(),
+        "action_path": path,
     }
     response = show(request, "client_link", context, status=status)
     if status == 503:
         response.headers["Retry-After"] = str(TRY_AGAIN_AFTER)
     return response
+
+
+def _path_of(request: HttpRequest, row: ClientLink) -> str:
+    """The merchant page, in the language that was chosen."""
+    return row.merchant_path() + language_query(chosen_language(request))
 
 
 def _may_connect(request: HttpRequest, row: ClientLink) -> bool:
@@ -103,12 +118,6 @@ def _may_connect(request: HttpRequest, row: ClientLink) -> bool:
         return True
     user = getattr(request, "user", None)
     return bool(user is not None and user.pk == row.user_id)
-
-
-def _login_url(row: ClientLink) -> str:
-    from django.contrib.auth.views import redirect_to_login
-
-    return redirect_to_login(row.merchant_path()).url
 
 
 def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
@@ -123,11 +132,11 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
         completion = services.resume_authorization(answered)
         answered.refresh_from_db()
         if completion.outcome or answered.is_in_progress(timezone.now()):
-            return see_other(row.merchant_path())
+            return see_other(_path_of(request, row))
         # It cannot be finished now, so the button does what it does otherwise: a new consent can. The tokens are kept.
         row = _reload(row)
     elif answered and answered.is_in_progress(now):
-        return see_other(row.merchant_path())
+        return see_other(_path_of(request, row))
     if action == "replace" and services.replace_client_link(row):
         row.refresh_from_db()
     return go_to_mollie(
@@ -150,14 +159,16 @@ def _check(request: HttpRequest, row: ClientLink) -> HttpResponse:
         # The platform's own fault, not the merchant's.
         logger.error("Status of client link %s not read: %s", row.pk, exc)
         return show_merchant_page(request, _reload(row), notice="unread", status=502)
-    return see_other(row.merchant_path())
+    return see_other(_path_of(request, row))
 
 
 @sensitive_variables("started")
 def go_to_mollie(request: HttpRequest, row: ClientLink, flow: services.Flow) -> HttpResponse:
     """Send the merchant to Mollie, or say why not now. The row keeps everything, and the page keeps its button."""
     try:
-        started = services.start_authorization(row, browser_secret=browser_secret_of(request), flow=flow)
+        started = services.start_authorization(
+            row, browser_secret=browser_secret_of(request), flow=flow, language=chosen_language(request)
+        )
     except CreationInProgressError:
         return show_merchant_page(request, _reload(row), notice="busy", status=503)
     except MollieConnectionError:
@@ -165,7 +176,7 @@ def go_to_mollie(request: HttpRequest, row: ClientLink, flow: services.Flow) -> 
     except MollieResponseError:
         return show_merchant_page(request, _reload(row), notice="refused", status=502)
     except ClientLinkUnusableError:
-        return see_other(row.merchant_path())
+        return see_other(_path_of(request, row))
     return leave(request, row, started)
 
 

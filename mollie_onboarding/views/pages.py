@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,12 +13,18 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
+from django.templatetags.static import static
+from django.utils import translation
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from mollie_onboarding.conf import conf
+from mollie_onboarding.languages import chosen_language, language_of_page, language_query, offer_languages
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.services import StartedAuthorization
 from mollie_onboarding.state import set_browser_cookie
+from mollie_onboarding.summary import checklist
+
+from .theme import theme_url
 
 View = Callable[..., HttpResponse]
 
@@ -30,6 +37,12 @@ HEADERS = {
 }
 TRY_AGAIN_AFTER = 30  # seconds, where Mollie names no time
 
+# Browsers inside of apps: they keep their cookies for themselves, and lose them. On iOS they do not call themselves Safari.
+IN_APP_BROWSER = re.compile(
+    r"FBA[NV]/|Instagram|\bLine/|MicroMessenger|LinkedInApp|Twitter|Snapchat|Pinterest|TikTok|BytedanceWebview|musical_ly"
+    r"|\bGSA/|; wv\)|\((?:iPhone|iPad|iPod)(?!.*Safari/)"
+)
+
 
 def merchant_view(view: View) -> View:
     """Make a public page of a view: no login, no transaction around it, CSRF protection of our own, our headers.
@@ -40,7 +53,9 @@ def merchant_view(view: View) -> View:
     @sensitive_post_parameters()
     @wraps(view)
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = _protect(view, request, *args, **kwargs)
+        with translation.override(language_of_page(request)):
+            response = _protect(view, request, *args, **kwargs)
+            response.headers["Content-Language"] = translation.get_language() or ""
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response
@@ -64,13 +79,35 @@ def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Htt
 
 
 def show(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """The page `mollie_onboarding/<name>.html`."""
+    """The page `mollie_onboarding/<name>.html`, in the language that is active."""
     context = {
         "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
         "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+        "contact_url": conf.MOLLIE_ONBOARDING_CONTACT_URL,
+        "privacy_url": conf.MOLLIE_ONBOARDING_PRIVACY_URL,
+        "logo_url": _static_url(conf.MOLLIE_ONBOARDING_PLATFORM_LOGO),
+        "stylesheets": [*map(_static_url, conf.MOLLIE_ONBOARDING_STYLESHEETS)],
+        "theme_url": theme_url(),
+        "checklist": checklist("", ""),
+        "languages": offer_languages(request),
+        "language_query": language_query(chosen_language(request)),
+        # An address that only takes a form or Mollie's answer cannot be opened again in another language.
+        "may_switch_language": request.resolver_match is not None
+        and request.resolver_match.url_name in ("signup", "client_link"),
+        "in_app_browser": IN_APP_BROWSER.search(request.headers.get("User-Agent", "")) is not None,
         **context,
     }
     return render(request, f"mollie_onboarding/{name}.html", context, status=status)
+
+
+def show_recovery(request: HttpRequest, cause: str, status: int = 200, **context: Any) -> HttpResponse:
+    """The page for somebody who cannot go on here: why, in the words of the cause, and a way on."""
+    return show(request, "recovery", {"cause": cause, **context}, status=status)
+
+
+def _static_url(path: str) -> str:
+    """The address of a static file; what is an address already stays as it is."""
+    return static(path) if path and not path.startswith(("/", "https://", "http://")) else path
 
 
 @sensitive_variables()
