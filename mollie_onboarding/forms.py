@@ -5,43 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.forms.boundfield import BoundField
+from django.http import HttpRequest
 from django.utils import translation
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation.trans_real import parse_accept_lang_header
 from django_countries import countries
 
 from .enumerations import (
+    COUNTRIES_WITHOUT_POSTAL_CODE,
     LEGAL_ENTITIES,
     LOCALES,
     OTHER_LEGAL_ENTITY,
     REGISTRATION_OFFICE_COUNTRIES,
     REGISTRATION_OFFICE_EXAMPLE,
 )
+from .languages import LANGUAGE_NAMES
 from .models import BODY_COLUMNS, ClientLink
-
-# The languages by their own names: whoever looks for theirs reads it.
-LANGUAGE_NAMES = {
-    "ca": "Català",
-    "cs": "Čeština",
-    "da": "Dansk",
-    "de": "Deutsch",
-    "en": "English",
-    "es": "Español",
-    "fi": "Suomi",
-    "fr": "Français",
-    "hu": "Magyar",
-    "is": "Íslenska",
-    "it": "Italiano",
-    "lt": "Lietuvių",
-    "lv": "Latviešu",
-    "nb": "Norsk bokmål",
-    "nl": "Nederlands",
-    "pl": "Polski",
-    "pt": "Português",
-    "sk": "Slovenčina",
-    "sv": "Svenska",
-}
+from .registers import find_language, find_registration_number, find_vat_number
 
 if TYPE_CHECKING:
     ClientLinkForm = forms.ModelForm[ClientLink]
@@ -65,23 +48,31 @@ def locale_choices() -> Choices:
 
 
 def legal_entity_choices(country: str = "") -> Choices:
-    """The legal forms of a country by their own names; of every country, in groups, where none is chosen."""
-    names = dict(countries)
-    other = (OTHER_LEGAL_ENTITY, _("Another legal form"))
-    if country:
-        return [("", _("I do not know")), *LEGAL_ENTITIES.get(country, {}).items(), other]
-    groups = [(names[code], list(entities.items())) for code, entities in LEGAL_ENTITIES.items()]
-    return [("", _("I do not know")), *sorted(groups, key=lambda group: group[0]), other]
+    """The legal forms of a country by their own names; without a country only what holds in every one."""
+    return [
+        ("", _("I do not know")),
+        *LEGAL_ENTITIES.get(country, {}).items(),
+        (OTHER_LEGAL_ENTITY, _("Another legal form")),
+    ]
 
 
-def default_locale() -> str:
-    """The first locale of the page's language, '' when Mollie has none for it."""
+def default_locale(country: str = "") -> str:
+    """The page's language as it is spoken in the country, else in its first one; '' when Mollie has none for it."""
     language = (translation.get_language() or "")[:2]
-    if language == "en":
-        return "en_GB"
     ours = [locale for locale in LOCALES if language and locale.startswith(language)]
-    usual = f"{language}_{language.upper()}"
-    return usual if usual in ours else next(iter(ours), "")
+    usual = "en_GB" if language == "en" else f"{language}_{language.upper()}"
+    wished = [locale for locale in (f"{language}_{country}", usual) if locale in ours]
+    return next(iter([*wished, *ours]), "")
+
+
+def preset_country(given: str, accept_language: str) -> str:
+    """The country to begin with, '' for none: the one that the address gives, else that of the browser's languages.
+
+    A browser says `de-AT` or only `de`; the first language that names a country of this world decides.
+    """
+    tags = [tag for tag, _weight in parse_accept_lang_header(accept_language.lower())]
+    codes = [given, *(code for tag in tags for code in tag.split("-")[1:])]
+    return next((code.upper() for code in codes if code.upper() in countries.countries), "")
 
 
 class LegalEntityInput(forms.TextInput):
@@ -98,6 +89,20 @@ class LegalEntityInput(forms.TextInput):
         return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
 
 
+class LegalEntitySelect(forms.Select):
+    """Legal forms in the language of their country, which a screen reader is told."""
+
+    def __init__(self, country: str, choices: Choices) -> None:
+        super().__init__(choices=choices)
+        self.country = country
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if value in LEGAL_ENTITIES.get(self.country, {}):
+            option["attrs"]["lang"] = find_language(self.country)
+        return option
+
+
 class DayInput(forms.DateInput):
     input_type = "date"  # the browser's own calendar; it takes and gives ISO 8601
 
@@ -108,16 +113,16 @@ class SignupForm(ClientLinkForm):
     class Meta:
         model = ClientLink
         fields = (
+            "country",  # first: it decides what the others are called
             "organization_name",
-            "country",
-            "street_and_number",
-            "postal_code",
-            "city",
             "legal_entity",
             "registration_number",
             "registration_office",
             "vat_number",
             "incorporation_date",
+            "street_and_number",
+            "postal_code",
+            "city",
             "owner_given_name",
             "owner_family_name",
             "owner_email",
@@ -129,7 +134,10 @@ class SignupForm(ClientLinkForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        country = self._chosen_country()
+        self.country = self._chosen("country")
+        self.legal_entity = self._chosen("legal_entity")
+        if not self.is_bound and self._has_another_country():
+            self.legal_entity = self.initial["legal_entity"] = ""
         self.fields["country"] = forms.ChoiceField(
             label=self.fields["country"].label, choices=country_choices
         )
@@ -137,41 +145,128 @@ class SignupForm(ClientLinkForm):
             label=self.fields["owner_locale"].label,
             choices=locale_choices,
             required=False,
-            initial=default_locale,
+            initial=default_locale(self.country),
         )
-        # A CharField with a list: Mollie may know more legal forms than the list does.
-        self.fields["legal_entity"].widget = forms.Select(choices=legal_entity_choices(country))
-        if country and country not in REGISTRATION_OFFICE_COUNTRIES:
-            self.fields["registration_office"].widget = forms.HiddenInput()
+        self._offer_legal_entities()
+        self._name_numbers()
         self.fields["registration_office"].help_text = _(
             "In Germany: the seat of the register court, for example %(example)s."
         ) % {"example": REGISTRATION_OFFICE_EXAMPLE}
-        self.fields["postal_code"].help_text = _("Leave the postal code out if your country has none.")
+        if not self.country or self.country in COUNTRIES_WITHOUT_POSTAL_CODE:
+            self.fields["postal_code"].help_text = _("Leave the postal code out if your country has none.")
         self._set_attributes()
 
-    def _chosen_country(self) -> str:
-        # Not by self["country"], which would remember the field before it is replaced.
-        return str((self.data if self.is_bound else self.initial).get("country") or "")
+    def _chosen(self, name: str) -> str:
+        # Not by self[name], which would remember the field before it is replaced.
+        return str((self.data if self.is_bound else self.initial).get(name) or "")
+
+    def _offer_legal_entities(self) -> None:
+        """A select for a field that takes any code: Mollie may know more legal forms than the list does."""
+        choices = legal_entity_choices(self.country)
+        if self.legal_entity not in dict(choices):
+            names = LEGAL_ENTITIES.get(self.legal_entity[:2].upper(), {})
+            choices.append((self.legal_entity, names.get(self.legal_entity, self.legal_entity)))
+        self.fields["legal_entity"].widget = LegalEntitySelect(self.country, choices)
+        if not self.country:
+            self.fields["legal_entity"].help_text = _("Choose the country to see its legal forms.")
+
+    def _has_another_country(self) -> bool:
+        """Whether the legal form is known as another country's: it goes when the merchant changes the country only."""
+        home = self.legal_entity[:2].upper()
+        return (
+            bool(self.country) and home != self.country and self.legal_entity in LEGAL_ENTITIES.get(home, {})
+        )
+
+    def _name_numbers(self) -> None:
+        """Call the numbers what the country calls them, and show how they are written."""
+        numbers = {
+            "registration_number": find_registration_number(self.country, self.legal_entity),
+            "vat_number": find_vat_number(self.country),
+        }
+        for name, number in numbers.items():
+            if number:
+                field = self.fields[name]
+                field.label = number.describe(field.label or "")
+                field.help_text = _("For example: %(example)s") % {"example": number.example}
+                if number.has_digits_only:
+                    field.widget.attrs["inputmode"] = "numeric"
 
     def _set_attributes(self) -> None:
-        """Tell browsers and phones what each field is. html.spec.whatwg.org, section Autofill"""
+        """Tell browsers and phones what each field is. html.spec.whatwg.org, sections Autofill and Input modalities
+
+        No `section-…`: it is one business and its contact, which a browser may fill in at one touch.
+        """
+        proper_name = {"autocapitalize": "words", "spellcheck": "false"}
+        number = {"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
         attributes: dict[str, dict[str, str]] = {
-            "organization_name": {"autocomplete": "organization"},
             "country": {"autocomplete": "country"},
-            "street_and_number": {"autocomplete": "address-line1"},
-            "postal_code": {"autocomplete": "postal-code"},
-            "city": {"autocomplete": "address-level2"},
-            "registration_number": {"autocomplete": "off"},
-            "vat_number": {"autocomplete": "off", "autocapitalize": "characters"},
+            "organization_name": {"autocomplete": "organization", **proper_name},
+            "registration_number": number,
+            "registration_office": {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+            "vat_number": number,
             "incorporation_date": {"autocomplete": "off"},
-            "owner_given_name": {"autocomplete": "given-name"},
-            "owner_family_name": {"autocomplete": "family-name"},
-            "owner_email": {"autocomplete": "email", "inputmode": "email"},
+            "street_and_number": {"autocomplete": "address-line1", **proper_name},
+            "postal_code": {**number, "autocomplete": "postal-code"},
+            "city": {"autocomplete": "address-level2", **proper_name},
+            "owner_given_name": {"autocomplete": "given-name", **proper_name},
+            "owner_family_name": {"autocomplete": "family-name", **proper_name},
+            "owner_email": {
+                "autocomplete": "email",
+                "inputmode": "email",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "enterkeyhint": "go",  # the last that is typed: here Enter is meant, as it sends the form everywhere
+            },
             "owner_locale": {"autocomplete": "language"},
         }
         self.fields["incorporation_date"].widget = DayInput(format="%Y-%m-%d")
         for name, values in attributes.items():
             self.fields[name].widget.attrs.update(values)
+
+    # What of the form the page shows at once.
+
+    def needs_registration_office(self) -> bool:
+        """Where it is asked for, and where somebody would miss it: what was entered, or is refused, must be seen."""
+        return self.country in REGISTRATION_OFFICE_COUNTRIES or self._is_in_use("registration_office")
+
+    def has_more_numbers(self) -> bool:
+        return self._is_in_use("vat_number") or self._is_in_use("incorporation_date")
+
+    def has_another_language(self) -> bool:
+        """Whether the merchant chose another language at Mollie than this page has."""
+        if "owner_locale" not in self.fields:  # left out by the platform's own form
+            return False
+        field = self["owner_locale"]
+        return bool(field.errors) or (field.value() or "")[:2] != default_locale()[:2]
+
+    def _is_in_use(self, name: str) -> bool:
+        return name in self.fields and bool(self[name].value() or self[name].errors)
+
+    @classmethod
+    def initial_for(cls, request: HttpRequest, reference: str) -> dict[str, Any]:
+        """What an empty form begins with, by field: the name and e-mail address of the logged-in user.
+
+        For a platform to extend. `reference` is the one that the platform signed, '' without; whoever was given the
+        signed value may hold it, so show only what belongs to `request.user`. Nothing else of the address is to be
+        taken: anybody can write one.
+        """
+        user = getattr(request, "user", None)
+        if user is None or not user.is_authenticated:
+            return {}
+        names = {"owner_given_name": "first_name", "owner_family_name": "last_name", "owner_email": "email"}
+        # A user model of the platform's own may lack them.
+        return {column: getattr(user, name, "") for column, name in names.items()}
+
+    def extra_fields(self) -> list[BoundField]:
+        """The visible fields that a platform added. The page shows them after ours."""
+        return [field for field in self.visible_fields() if field.name not in BODY_COLUMNS]
+
+    def store_extra(self, client_link: ClientLink) -> None:
+        """Store what the platform's own fields hold, `self.cleaned_data`, in the platform's own tables.
+
+        For a platform to fill in. It runs in one transaction with the client link, which is saved already, and again
+        when the form comes again, corrected or by a double click: the same twice must be the same as once.
+        """
 
     def add_refusal(self, column: str, sentence: str) -> None:
         """Show Mollie's refusal at the field that it names, at the top when it names none of ours."""

@@ -25,6 +25,7 @@ from mollie_onboarding.links import sign_link, sign_reference
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
 from mollie_onboarding.services.signing_up import store_submission
 from tests.conftest import MERCHANT, Browser, authorization_url, page_status
+from tests.pages import Page
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
@@ -93,6 +94,42 @@ def test_page_may_come_with_a_country(browser):
     assert '<option value="DE" selected>' in field_html(page, "country")
     assert "de-gmbh" in field_html(page, "legal_entity")
     assert "nl-bv" not in field_html(page, "legal_entity")
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "country"),
+    [
+        ("", "nl-NL,nl;q=0.9", "NL"),
+        ("", "de", ""),
+        ("?country=fr", "nl-NL", "FR"),
+        ("?country=ZZ", "nl-NL", "NL"),
+    ],
+)
+def test_page_begins_with_a_country(browser, query, accepted, country):
+    page = browser.get(f"{SIGNUP}{query}", headers={"Accept-Language": accepted, "User-Agent": "Chromium"})
+
+    assert f'<option value="{country}" selected>' in field_html(page, "country")
+
+
+@pytest.mark.parametrize(
+    ("country", "first"), [("NL", "Registration number (KvK-nummer)"), ("", "Registration number")]
+)
+def test_page_says_once_what_to_have_at_hand(browser, country, first):
+    page = Page(browser.get(f"{SIGNUP}?country={country}"))
+
+    at_hand = page.find("ul", class_="checklist")
+    assert at_hand.find_all("li")[0].text.startswith(first)
+    assert page.find("div", id="by-country").find("ul", class_="checklist").text == at_hand.text
+
+
+def test_page_says_what_to_have_at_hand_for_the_legal_form(browser):
+    values = {**MERCHANT, "legal_entity": "nl-stichting", "owner_email": ""}
+
+    for extra in ({}, {"choose_country": "1"}):
+        page = Page(browser.submit(SIGNUP, **values, **extra))
+        assert "Your statutes" in page.find("ul", class_="checklist").text
+    page = Page(browser.submit(SIGNUP, **{**values, "country": "DE"}, choose_country="1"))
+    assert "Your statutes" not in page.find("ul", class_="checklist").text
 
 
 @pytest.mark.parametrize("country", ["", "%00", "ZZ", "<script>", "🙈"])
@@ -451,7 +488,9 @@ def test_limit_per_address(sandbox, browser, settings):
     assert response.status_code == 429
     assert 0 < int(response.headers["Retry-After"]) <= 3600
     assert page_status(response) == "error"
-    assert b"too many sign-ups" in response.content
+    notice = Page(response).find("p", role="alert")
+    assert "too many sign-ups" in notice.text
+    assert "autofocus" in notice.attributes
     assert 'value="Bakkerij Jansen"' in field_html(response, "organization_name")
     assert_headers(response)
     assert ClientLink.objects.count() == 2
@@ -586,7 +625,27 @@ def test_choose_country_keeps_the_nonce(sandbox, browser):
     response = browser.post(SIGNUP, {**hidden_fields(page), "country": "NL", "choose_country": "1"})
 
     assert hidden_fields(response)["nonce"] == hidden_fields(page)["nonce"]
-    assert "registration_office" in hidden_fields(response)
+
+
+def test_choose_country_keeps_what_was_typed_and_drops_the_legal_form_of_another_country(browser):
+    values = {**MERCHANT, "country": "DE", "incorporation_date": "2020-02-29"}
+
+    page = Page(browser.submit(SIGNUP, **values, choose_country="1"))
+
+    kept = {tag["name"]: tag["value"] for tag in page.find_all("input")}
+    for tag in page.find_all("select"):
+        [kept[tag["name"]]] = [
+            option["value"] for option in tag.find_all("option") if "selected" in option.attributes
+        ]
+    assert {name: kept[name] for name in values} == {**values, "legal_entity": ""}
+    assert page.find("form")["data-remember"] == "sent"
+    assert page.find_all(id="errors") == []
+
+
+def test_choose_no_country_is_respected(browser):
+    response = browser.submit(SIGNUP, country="", choose_country="1", headers={"Accept-Language": "nl-NL"})
+
+    assert '<option value="" selected>' in field_html(response, "country")
 
 
 def test_choose_country_is_not_limited(browser, settings):

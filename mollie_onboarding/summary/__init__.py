@@ -5,13 +5,16 @@ Nothing here calls Mollie or writes. What Mollie says is as old as `read_at`.
 
 from __future__ import annotations
 
+from .checklist import ChecklistItem, checklist
 from .overview import OnboardingSummary, onboarding_summary, summarize
 from .requirements import RequirementSummary
 from .standing import find_answered_request, page_status
 
 __all__ = [
+    "ChecklistItem",
     "OnboardingSummary",
     "RequirementSummary",
+    "checklist",
     "find_answered_request",
     "onboarding_summary",
     "page_status",

@@ -51,7 +51,9 @@ def test_sign_up_shows_at_the_field_what_is_wrong(merchant):
     merchant.press("Continue to Mollie")
 
     merchant.sees("error", picture="1-form")
-    merchant.page.get_by_role("alert").get_by_role("link", name="E-mail address").click()
+    summary = merchant.page.get_by_role("group", name="Please check what is marked below.")
+    assert summary.evaluate("part => part === document.activeElement")
+    summary.get_by_role("link", name="E-mail address").click()
     email = merchant.page.get_by_label("E-mail address")
     assert email.evaluate("field => field === document.activeElement")
     assert email.get_attribute("aria-invalid") == "true"
@@ -60,17 +62,49 @@ def test_sign_up_shows_at_the_field_what_is_wrong(merchant):
     merchant.sees_consent()
 
 
-def test_countries_have_their_own_legal_forms(merchant):
+def test_sign_up_takes_the_focus_to_what_is_wrong_without_javascript(open_browser):
+    merchant = open_browser(java_script_enabled=False)
+    merchant.page.goto(SIGN_UP)
+    merchant.fill_in_sign_up("Bakkerij Dicht")
+    merchant.page.get_by_text("VAT number and date of incorporation").click()
+    merchant.page.get_by_label("VAT number").fill("none")
+    merchant.press("Continue to Mollie")
+
+    merchant.sees("error", picture="1-form")
+    assert merchant.page.locator("#errors:focus").count() == 1
+    merchant.page.locator("#errors").get_by_role("link", name="VAT number").click()
+    # The field is in a part that was folded away.
+    merchant.page.locator("#id_vat_number:target").wait_for(state="visible")
+    assert merchant.page.get_by_label("VAT number").input_value() == "none"
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_countries_have_their_own_legal_forms(open_browser, javascript):
+    merchant = open_browser(java_script_enabled=javascript)
     merchant.page.goto(SIGN_UP)
     merchant.fill_in_sign_up("Bakkerij Keuze")
-    merchant.press("Update the legal forms")
+    assert (
+        merchant.page.get_by_role("button", name="Update the form for this country").is_hidden() is javascript
+    )
+    if not javascript:
+        merchant.press("Update the form for this country")
 
-    merchant.sees("ready", picture="1-form")
-    merchant.page.get_by_label("Legal form").select_option(value="nl-bv")
+    legal_form = merchant.page.get_by_label("Legal form")
+    legal_form.get_by_text("Besloten Vennootschap (BV)").wait_for(state="attached")
+    merchant.sees("ready", picture=f"1-form-{javascript}")
+    legal_form.select_option(value="nl-bv")
     assert merchant.page.get_by_label("Organization name").input_value() == "Bakkerij Keuze"
+    assert merchant.page.get_by_label("Registration number (KvK-nummer)").input_value() == "30204462"
     assert merchant.page.get_by_label("Registration office").count() == 0
     merchant.press("Continue to Mollie")
     merchant.sees_consent()
+
+
+def test_form_begins_with_the_country_of_the_browser(open_browser):
+    merchant = open_browser(locale="de-AT")
+    merchant.page.goto(SIGN_UP)
+    assert merchant.page.locator("#id_country").input_value() == "AT"
+    assert merchant.page.get_by_text("Firmenbuchnummer").first.is_visible()
 
 
 def test_denial_can_be_taken_back(merchant):
@@ -226,7 +260,7 @@ def test_sign_up_by_keyboard(open_browser):
     merchant = open_browser(desktop=True)
     merchant.page.goto(SIGN_UP)
     merchant.fill_in_sign_up("Bakkerij Toets")
-    merchant.page.get_by_label("Language at Mollie").focus()
+    merchant.page.locator("summary", has_text="Use another language at Mollie").focus()
     merchant.page.keyboard.press("Tab")
 
     focused = merchant.page.locator(":focus")
