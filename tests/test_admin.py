@@ -872,6 +872,8 @@ def admin_pages(row: ClientLink, organization: Organization) -> list[str]:
         cancel_page(row),
         page_of(row, "review"),
         page_of(row, "share"),
+        page_of(row, "mail"),
+        page_of(row, "mail_html"),
         f"{LIST}{row.pk}/history/",
         f"{LIST}{row.pk}/delete/",
         ORGANIZATIONS,

@@ -138,7 +138,7 @@ def test_process_killed_around_the_creation_leaves_one_client_link(sandbox, make
 def test_worker_killed_around_the_mail_sends_at_least_one(sandbox, make_client_link, moment):
     row = make_client_link()
     ClientLink.objects.update(send_requested_at=timezone.now())
-    run_killed(SENDING, "_deliver", moment, "send", str(row.pk))
+    run_killed(SENDING, "deliver", moment, "send", str(row.pk))
     assert services.send_queued() == (0, 0)
     with time_machine.travel(timezone.now() + timedelta(minutes=6)):
         assert services.send_queued() == (1, 0)

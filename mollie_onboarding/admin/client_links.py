@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.db import connections
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +24,7 @@ from .confirming import ConfirmingAdmin
 from .filters import AttentionFilter, ExpiredFilter
 from .history import show_history
 from .labels import EMPTY, format_day, join_scopes, missing_scopes, mollie_answer, reasons_for_attention
+from .mail_preview import MailPreview, address_of_preview, send_me_a_test
 
 if TYPE_CHECKING:
     ClientLinkModelForm = forms.ModelForm[ClientLink]
@@ -73,7 +74,7 @@ class ClientLinkAdmin(ConfirmingAdmin):
     ordering = ("-created_at",)
     show_full_result_count = False
     list_per_page = 100
-    actions = (SEND, MARK_REVIEWED, CANCEL)
+    actions = (SEND, send_me_a_test, MARK_REVIEWED, CANCEL)
     page_actions = (ALLOW_SHARING,)
     raw_id_fields = ("user",)
     # Not editable; the lists above and below name them all the same.
@@ -124,6 +125,9 @@ class ClientLinkAdmin(ConfirmingAdmin):
             },
         )
         return [state, *fieldsets, (_("History"), {"fields": ("history",)})]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*MailPreview(self).urls(), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClientLink]:
         return super().get_queryset(request).select_related("organization")
@@ -236,6 +240,7 @@ class ClientLinkAdmin(ConfirmingAdmin):
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         if obj := kwargs.get("obj"):
+            context["preview_url"] = address_of_preview(obj)
             context["review_button"] = self.button(request, MARK_REVIEWED, obj)
             context["share_button"] = self.button(request, ALLOW_SHARING, obj)
             context["send_button"] = self.button(request, SEND, obj)

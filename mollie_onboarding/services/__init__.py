@@ -15,6 +15,7 @@ from .completing import (
 )
 from .creation import create_client_link, replace_client_link, retry_rejected
 from .disconnecting import disconnect, revoke_pending, revoke_tokens
+from .mailing import Purpose, build_example, language_of, purpose_of, send_test_mail
 from .purging import Purge, purge_onboarding_data
 from .reviewing import allow_sharing, mark_reviewed, points_to_review
 from .rotating import Rotation, rotate_token_keys
@@ -37,6 +38,7 @@ __all__ = [
     "Finding",
     "Flow",
     "Purge",
+    "Purpose",
     "Rotation",
     "StartedAuthorization",
     "SyncResult",
@@ -44,6 +46,7 @@ __all__ = [
     "allow_sharing",
     "announce_overdue",
     "apply_onboarding_status",
+    "build_example",
     "cancel_client_link",
     "check_mollie",
     "check_onboarding_status",
@@ -51,9 +54,11 @@ __all__ = [
     "create_client_link",
     "disconnect",
     "get_access_token",
+    "language_of",
     "mark_reviewed",
     "points_to_review",
     "purge_onboarding_data",
+    "purpose_of",
     "reason_not_to_send",
     "replace_client_link",
     "request_sending",
@@ -67,6 +72,7 @@ __all__ = [
     "send_connected_notice",
     "send_onboarding_link",
     "send_queued",
+    "send_test_mail",
     "start_authorization",
     "store_submission",
     "sync_onboarding_status",

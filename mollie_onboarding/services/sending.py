@@ -1,4 +1,4 @@
-"""Mails: the queue of invitations, the invitation itself, and the notice after connecting.
+"""The queue of mails: invitations, and notices after connecting. What they say is in `mailing`.
 
 The queue is `ClientLink.send_requested_at`. A task is only a nudge: it may be lost, come twice or come late, and the row
 tells what there is to do. One function sends, for first mail, resend and reminder.
@@ -11,13 +11,11 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -32,6 +30,7 @@ from mollie_onboarding.models import ClientLink, Event
 
 from .announcing import announce
 from .creation import create_client_link
+from .mailing import build_mail, deliver
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +149,7 @@ def _mail_onboarding_link(client_link: ClientLink, claim: datetime | None) -> bo
     # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line.
     if not ours.update(link_expires_at=client_link.link_expires_at):
         return None
-    if not _deliver(_onboarding_mail(client_link)):
+    if not deliver(_onboarding_mail(client_link)):
         ours.update(problem=Problem.MAIL_FAILED)
         _postpone(client_link, None)
         return False
@@ -196,7 +195,7 @@ def send_connected_notice(client_link_id: uuid.UUID) -> bool | None:
     requested_at = client_link.notice_requested_at
     if requested_at is None or client_link.organization is None:
         return None
-    if not _deliver(_connected_notice(client_link, requested_at)):
+    if not deliver(_connected_notice(client_link, requested_at)):
         return False
     ClientLink.objects.filter(pk=client_link.pk, notice_requested_at=requested_at).update(
         notice_requested_at=None
@@ -229,16 +228,6 @@ def overdue_notices(now: datetime) -> QuerySet[ClientLink]:
     return ClientLink.objects.filter(notice_requested_at__lte=now - NOTICE_OVERDUE_AFTER)
 
 
-def _deliver(message: EmailMultiAlternatives) -> bool:
-    try:
-        return bool(message.send())
-    except Exception as exc:
-        # The platform chooses the mail backend, so anything may be raised. Only the class: messages of mail servers
-        # quote addresses.
-        logger.error("Mail %s was not sent: %s", message.extra_headers["Message-ID"], type(exc).__name__)
-        return False
-
-
 def _onboarding_mail(client_link: ClientLink) -> EmailMultiAlternatives:
     assert client_link.send_requested_at is not None  # noqa: S101 (for mypy; a claimed row is queued)
     return build_mail(
@@ -254,48 +243,10 @@ def _connected_notice(client_link: ClientLink, requested_at: datetime) -> EmailM
         client_link,
         "connected_notice",
         message_id=f"{client_link.pk.hex}.n{_microseconds(requested_at)}",
-        context={},
+        # It says what comes next; and if this mailbox is not to have its address, no mailbox is.
+        context={"url": client_link.merchant_url()},
     )
 
 
 def _microseconds(at: datetime) -> int:
     return int(at.timestamp() * 1_000_000)
-
-
-def build_mail(
-    client_link: ClientLink, name: str, *, message_id: str, context: dict[str, Any]
-) -> EmailMultiAlternatives:
-    """A mail from the templates `mollie_onboarding/mail/<name>_{subject.txt,body.txt,body.html}`, in the owner's language.
-
-    `message_id` names the request, so that a mail sent twice by a crash is the same mail to the mail program.
-    """
-    host = urlsplit(conf.MOLLIE_ONBOARDING_BASE_URL).hostname
-    with translation.override(language_of(client_link)):
-        values = {
-            "client_link": client_link,
-            "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
-            "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
-            "language": translation.get_language(),
-            **context,
-        }
-        template = f"mollie_onboarding/mail/{name}"
-        message = EmailMultiAlternatives(
-            " ".join(render_to_string(f"{template}_subject.txt", values).split()),
-            render_to_string(f"{template}_body.txt", values).strip() + "\n",
-            conf.MOLLIE_ONBOARDING_FROM_EMAIL,
-            [client_link.owner_email],
-            headers={"Message-ID": f"<{message_id}@{host}>"},
-        )
-        message.attach_alternative(render_to_string(f"{template}_body.html", values), "text/html")
-    return message
-
-
-def language_of(client_link: ClientLink) -> str:
-    """The language for this owner: of their locale where the site has it, else the site's own."""
-    locale = client_link.owner_locale
-    try:
-        return translation.get_supported_language_variant(locale.replace("_", "-").lower())
-    except LookupError:
-        from django.conf import settings
-
-        return settings.LANGUAGE_CODE

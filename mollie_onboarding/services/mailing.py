@@ -1,0 +1,197 @@
+"""What the mails say: the invitation and the notice after connecting, each as text and as HTML, and their delivery.
+
+Both parts have the same facts in the same order, from the same sentences. The HTML is made for mail programs: tables,
+inline styles, nothing from elsewhere but the platform's logo, and colours that can be read in the light and in the dark.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from django.core.mail import EmailMultiAlternatives
+from django.db import models
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
+
+from mollie_onboarding import colors
+from mollie_onboarding.conf import conf
+from mollie_onboarding.languages import default_language, supported_language
+from mollie_onboarding.models import ClientLink, Organization
+
+logger = logging.getLogger(__name__)
+
+ACCENT_COLOR = "#0b5fff"  # merchant.css, --mollie-onboarding-accent
+EXAMPLE_TOKEN = "example.1.this-link-is-only-an-example-and-leads-nowhere"  # noqa: S105 (it opens nothing)
+EXAMPLE_ORGANIZATION_ID = "org_12345678"
+TEST_PREFIX = "[Test]"
+HEADERS = {
+    "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
+    "X-Auto-Response-Suppress": "OOF, AutoReply",  # the same for Exchange, which does not look at the line above
+}
+# What moves text to another line or turns the direction of what follows; joiners, as in emoji, are none of these.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+ConnectionStatus = Organization.ConnectionStatus
+
+
+class Purpose(models.TextChoices):
+    """What a mail is for."""
+
+    INVITATION = "invitation", _("Invitation")
+    LOST = "lost", _("To connect again, after the connection was lost")
+    DISCONNECTED = "disconnected", _("To connect again, after you disconnected")
+    NEW_CONSENT = "new_consent", _("To agree to more permissions")
+    CONNECTED = "connected", _("Notice after connecting")
+
+    @property
+    def template(self) -> str:
+        return "connected_notice" if self == Purpose.CONNECTED else "onboarding_link"
+
+
+def purpose_of(client_link: ClientLink) -> Purpose:
+    """What the next mail to this merchant is for; of a connection that is well, what the last one was."""
+    if client_link.needs_reconnecting:
+        assert client_link.organization is not None  # noqa: S101 (for mypy)
+        is_lost = client_link.organization.connection_status == ConnectionStatus.LOST
+        return Purpose.LOST if is_lost else Purpose.DISCONNECTED
+    if client_link.needs_new_consent:
+        return Purpose.NEW_CONSENT
+    return Purpose.CONNECTED if client_link.is_connected else Purpose.INVITATION
+
+
+def language_of(client_link: ClientLink) -> str:
+    """The language for this owner: of their locale where the site has it, else the site's own."""
+    return supported_language(client_link.owner_locale) or default_language()
+
+
+def build_mail(
+    client_link: ClientLink, name: str, *, message_id: str, context: dict[str, Any], language: str = ""
+) -> EmailMultiAlternatives:
+    """A mail from the templates `mollie_onboarding/mail/<name>_{subject.txt,body.txt,body.html}`.
+
+    In the owner's language, where no other is asked for. `message_id` names the request, so that a mail sent twice by a
+    crash is the same mail to the mail program.
+    """
+    host = urlsplit(conf.MOLLIE_ONBOARDING_BASE_URL).hostname
+    template = f"mollie_onboarding/mail/{name}"
+    with translation.override(language or language_of(client_link)):
+        values = _about_the_platform() | _about_the_merchant(client_link) | context
+        subject = " ".join(render_to_string(f"{template}_subject.txt", values).split())
+        values["subject"] = subject
+        message = EmailMultiAlternatives(
+            subject,
+            _tidy(render_to_string(f"{template}_body.txt", values)),
+            conf.MOLLIE_ONBOARDING_FROM_EMAIL,
+            [client_link.owner_email],
+            headers={"Message-ID": f"<{message_id}@{host}>", **HEADERS},
+        )
+        message.attach_alternative(render_to_string(f"{template}_body.html", values), "text/html")
+    return message
+
+
+def _tidy(text: str) -> str:
+    """Paragraphs with one empty line between them, however many the tags of a template left."""
+    return re.sub(r"\n{3,}", "\n\n", text.strip()) + "\n"
+
+
+def _about_the_platform() -> dict[str, Any]:
+    accent = conf.MOLLIE_ONBOARDING_ACCENT_COLOR or ACCENT_COLOR
+    accent_in_the_dark = colors.for_dark(accent)
+    contact_url = conf.MOLLIE_ONBOARDING_CONTACT_URL
+    return {
+        "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
+        "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+        "logo_url": logo_url(),
+        "contact_url": contact_url,
+        "contact": _readable(contact_url),
+        "privacy_url": conf.MOLLIE_ONBOARDING_PRIVACY_URL,
+        "accent": accent,
+        "on_accent": colors.on_color(accent),
+        "dark_accent": accent_in_the_dark,
+        "on_dark_accent": colors.on_color(accent_in_the_dark),
+        "language": translation.get_language(),
+        "direction": "rtl" if translation.get_language_bidi() else "ltr",
+    }
+
+
+def _readable(url: str) -> str:
+    """An address as people write it: of `mailto:` only who gets the mail."""
+    parts = urlsplit(url)
+    return parts.path if parts.scheme == "mailto" else url
+
+
+def _about_the_merchant(client_link: ClientLink) -> dict[str, Any]:
+    return {
+        "client_link": client_link,
+        "purpose": purpose_of(client_link),
+        "name": one_line(client_link.organization_name),
+        "given_name": one_line(client_link.owner_given_name),
+        "organization": one_line(str(client_link.organization or "")),
+        "link_expires_at": client_link.link_expires_at,
+    }
+
+
+def one_line(text: str) -> str:
+    """A name as a part of a sentence: it begins no line of its own, and turns nothing of ours around."""
+    return " ".join(CONTROL_CHARACTERS.sub(" ", text).split())
+
+
+def logo_url() -> str:
+    """The full address of the platform's logo; '' where there is none that mail programs show."""
+    path = conf.MOLLIE_ONBOARDING_PLATFORM_LOGO
+    if not path or urlsplit(path).path.lower().endswith(".svg"):  # Gmail and Outlook leave a hole for it
+        return ""
+    is_address = path.startswith(("/", "https://", "http://"))
+    return urljoin(f"{conf.MOLLIE_ONBOARDING_BASE_URL}/", path if is_address else static(path))
+
+
+def deliver(message: EmailMultiAlternatives) -> bool:
+    """Hand a mail to the mail backend. False where that did not take it; the log says why."""
+    try:
+        return bool(message.send())
+    except Exception as exc:
+        # The platform chooses the mail backend, so anything may be raised. Only the class: messages of mail servers
+        # quote addresses.
+        logger.error("Mail %s was not sent: %s", message.extra_headers["Message-ID"], type(exc).__name__)
+        return False
+
+
+# Looking at mails before merchants get them.
+
+
+def build_example(client_link: ClientLink, purpose: Purpose, language: str) -> EmailMultiAlternatives:
+    """A mail as this merchant would get it now, with an example in place of the merchant's own, secret link."""
+    path = reverse("mollie_onboarding:client_link", args=[EXAMPLE_TOKEN])
+    organization = client_link.organization or Organization(
+        organization_id=EXAMPLE_ORGANIZATION_ID, name=client_link.organization_name
+    )
+    return build_mail(
+        client_link,
+        purpose.template,
+        message_id=f"test.{uuid.uuid4().hex}",
+        context={
+            "url": conf.MOLLIE_ONBOARDING_BASE_URL + path,
+            "purpose": purpose,
+            "organization": one_line(str(organization)),
+            "link_expires_at": timezone.now() + conf.MOLLIE_ONBOARDING_LINK_LIFETIME,
+        },
+        language=language,
+    )
+
+
+def send_test_mail(client_link: ClientLink, purpose: Purpose, *, language: str, to: str) -> bool:
+    """Send an example to somebody who is not the merchant, an operator. False where it could not be sent.
+
+    Nothing of the row changes: it is no mail to this merchant.
+    """
+    message = build_example(client_link, purpose, language)
+    message.subject = f"{TEST_PREFIX} {message.subject}"
+    message.to = [to]
+    return deliver(message)
