@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from django.conf import global_settings
 
 env = environ.Env()
 
@@ -56,7 +57,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "Europe/Amsterdam"
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
+# All that the merchant pages and mails speak.
+LANGUAGES = [
+    (code, name)
+    for code, name in global_settings.LANGUAGES
+    if code in "ca cs da de en es fi fr hu is it lt lv nb nl pl pt sk sv".split()
+]
 LOGIN_URL = "shop:login"
 LOGIN_REDIRECT_URL = "shop:dashboard"
 LOGOUT_REDIRECT_URL = "shop:login"
@@ -88,6 +94,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).resolve().parent / "templates"],  # before those of the apps: what we replace
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -154,7 +161,20 @@ else:
     MOLLIE_ONBOARDING_ACCESS_TOKEN = text("MOLLIE_ONBOARDING_ACCESS_TOKEN")
     MOLLIE_ONBOARDING_ENCRYPTION_KEYS = text("MOLLIE_ONBOARDING_ENCRYPTION_KEYS").split(",")
 
+# The merchant pages as Shopwise's own: the README shows it under "Making it yours".
 MOLLIE_ONBOARDING_PLATFORM_NAME = text("MOLLIE_ONBOARDING_PLATFORM_NAME", "Shopwise")
+MOLLIE_ONBOARDING_PLATFORM_LOGO = text("MOLLIE_ONBOARDING_PLATFORM_LOGO", "shop/logo.svg")
+MOLLIE_ONBOARDING_ACCENT_COLOR = text("MOLLIE_ONBOARDING_ACCENT_COLOR", "#4a35c9")
+MOLLIE_ONBOARDING_STYLESHEETS = text(
+    "MOLLIE_ONBOARDING_STYLESHEETS", "mollie_onboarding/merchant.css,shop/onboarding.css"
+).split(",")
+MOLLIE_ONBOARDING_CONTACT_URL = text("MOLLIE_ONBOARDING_CONTACT_URL", "mailto:help@shopwise.example")
+MOLLIE_ONBOARDING_PRIVACY_URL = text(
+    "MOLLIE_ONBOARDING_PRIVACY_URL", f"{MOLLIE_ONBOARDING_BASE_URL}/privacy/"
+)
+MOLLIE_ONBOARDING_SIGNUP_FORM = text(
+    "MOLLIE_ONBOARDING_SIGNUP_FORM", "example_project.shop.forms.ShopSignupForm"
+)
 
 # The rest only where the environment has it: mollie_onboarding has a good default for each.
 for _name in (
@@ -166,6 +186,7 @@ for _name in (
     "MOLLIE_ONBOARDING_LINK_LIFETIME",
     "MOLLIE_ONBOARDING_REDIRECT_URI",
     "MOLLIE_ONBOARDING_REQUEST_RETENTION",
+    "MOLLIE_ONBOARDING_RETURN_URL",
     "MOLLIE_ONBOARDING_SIGNUP_LIMIT",
     "MOLLIE_ONBOARDING_STATE_LIFETIME",
     "MOLLIE_ONBOARDING_TRUSTED_PROXY_COUNT",
@@ -173,7 +194,7 @@ for _name in (
 ):
     if text(_name):
         globals()[_name] = text(_name)
-for _name in ("MOLLIE_ONBOARDING_LINK_HOSTS", "MOLLIE_ONBOARDING_SCOPES"):
+for _name in ("MOLLIE_ONBOARDING_LINK_HOSTS", "MOLLIE_ONBOARDING_RETURN_HOSTS", "MOLLIE_ONBOARDING_SCOPES"):
     if text(_name):
         globals()[_name] = text(_name).replace(",", " ").split()
 for _name in (

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldError, ImproperlyConfigured, SuspiciousFileOperation
 from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
 
+from .colors import LIGHT_SURFACE, READABLE, contrast
 from .conf import MOLLIE_API_URL, MOLLIE_AUTHORIZE_URL, MOLLIE_LINK_HOSTS, conf
 from .enumerations import SCOPES
+from .forms import SignupForm
+from .models import BODY_COLUMNS, ClientLink
 from .mollie_api import CLIENT_LINK_LIFETIME
 from .throttle import parse_limit
 
@@ -356,3 +363,143 @@ def check_mollie_addresses(**kwargs: Any) -> CheckResult:
         for number, name, is_overridden in addresses
         if is_overridden()
     ]
+
+
+@register(Tags.staticfiles)
+def check_look(**kwargs: Any) -> CheckResult:
+    """The platform's colour is a colour that can be read, and its logo and stylesheets are there."""
+    return [*_check_accent_color(), *_check_static_files()]
+
+
+def _check_accent_color() -> list[CheckMessage]:
+    if not getattr(settings, "MOLLIE_ONBOARDING_ACCENT_COLOR", None):
+        return []
+    accent = conf.MOLLIE_ONBOARDING_ACCENT_COLOR
+    if not accent:
+        return [
+            _error(
+                25,
+                "MOLLIE_ONBOARDING_ACCENT_COLOR is not a colour.",
+                'Write it as six hexadecimal digits: "#0b5fff". Until then the pages keep their own colour.',
+            )
+        ]
+    ratio = contrast(accent, LIGHT_SURFACE)
+    if ratio < READABLE:
+        return [
+            _warning(
+                10,
+                f"MOLLIE_ONBOARDING_ACCENT_COLOR is too light to be read on white: {math.floor(ratio * 10) / 10}:1.",
+                f"Links have this colour. Take a darker shade, with at least {READABLE}:1.",
+            )
+        ]
+    return []
+
+
+def _check_static_files() -> list[CheckMessage]:
+    """Only where Django serves or collects static files, for else nobody can tell."""
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    named = (
+        (11, "STYLESHEETS", conf.MOLLIE_ONBOARDING_STYLESHEETS),
+        (12, "PLATFORM_LOGO", (conf.MOLLIE_ONBOARDING_PLATFORM_LOGO,)),
+    )
+    return [
+        _warning(
+            number,
+            f"MOLLIE_ONBOARDING_{name} names a static file that is not there: {path}.",
+            "Write the path as in {% static %}, below a static folder of an app or of STATICFILES_DIRS.",
+        )
+        for number, name, paths in named
+        for path in paths
+        if path and not path.startswith(("/", "https://", "http://")) and not _is_static_file(path)
+    ]
+
+
+def _is_static_file(path: str) -> bool:
+    try:
+        return finders.find(path) is not None
+    except SuspiciousFileOperation:
+        return False
+
+
+@register(Tags.urls)
+def check_platform_addresses(**kwargs: Any) -> CheckResult:
+    """Pages lead merchants only to addresses that are some, and `?next=` only to hosts."""
+    addresses = (
+        (
+            26,
+            "CONTACT_URL",
+            ("mailto", "tel"),
+            '"https://platform.example/help", a path, "mailto:…" or "tel:…"',
+        ),
+        (27, "PRIVACY_URL", (), '"https://platform.example/privacy", or a path, "/privacy/"'),
+        (28, "RETURN_URL", (), '"https://platform.example/dashboard", or a path, "/dashboard/"'),
+    )
+    messages: list[CheckMessage] = [
+        _error(number, f"MOLLIE_ONBOARDING_{name} is not an address.", f"Write {examples}, or leave it out.")
+        for number, name, schemes, examples in addresses
+        if not _is_address(getattr(settings, f"MOLLIE_ONBOARDING_{name}", None), schemes)
+    ]
+    if not all(map(_is_host, conf.MOLLIE_ONBOARDING_RETURN_HOSTS)):
+        messages.append(
+            _error(
+                29,
+                "MOLLIE_ONBOARDING_RETURN_HOSTS holds something that is not a host.",
+                'Write each host as it stands in addresses, without a scheme or a wildcard: "shop.example".',
+            )
+        )
+    return messages
+
+
+def _is_address(value: Any, more_schemes: tuple[str, ...]) -> bool:
+    """Whether a setting is not set, or a path, or a whole address of a scheme that may stand in a link."""
+    address = str(value or "")
+    if " " in address or not address.isprintable():
+        return False
+    if not address or (address.startswith("/") and not address.startswith("//")):
+        return True
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.scheme in ("http", "https") and parts.hostname) or bool(
+        parts.scheme in more_schemes and parts.path
+    )
+
+
+def _is_host(host: str) -> bool:
+    return _is_origin(f"https://{host}") and not set(host) & set("/*") and not host.startswith(".")
+
+
+@register(Tags.security)
+def check_signup_form(**kwargs: Any) -> CheckResult:
+    """The sign-up form is one of ours, and takes every column that goes to Mollie and no other of the row."""
+    try:
+        form_class = import_string(str(conf.MOLLIE_ONBOARDING_SIGNUP_FORM))
+    except (ImportError, FieldError) as exc:
+        return [
+            _error(
+                30,
+                f"MOLLIE_ONBOARDING_SIGNUP_FORM cannot be loaded: {exc}.",
+                'Write the dotted path of the class, such as "shop.forms.ShopSignupForm".',
+            )
+        ]
+    if not (isinstance(form_class, type) and issubclass(form_class, SignupForm)):
+        return [
+            _error(
+                31,
+                "MOLLIE_ONBOARDING_SIGNUP_FORM is not a subclass of SignupForm.",
+                "Derive the class from mollie_onboarding.forms.SignupForm.",
+            )
+        ]
+    columns = {field.name for field in ClientLink._meta.get_fields()}
+    names = set(form_class.base_fields)
+    if wrong := sorted((names & columns) ^ set(BODY_COLUMNS)):
+        return [
+            _error(
+                32,
+                f"MOLLIE_ONBOARDING_SIGNUP_FORM has not exactly the columns of SignupForm: {' '.join(wrong)}.",
+                "Keep SignupForm.Meta as it is, and give fields of your own names that no column of ClientLink has.",
+            )
+        ]
+    return []

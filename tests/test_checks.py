@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import ERROR, WARNING, run_checks
+from django.urls import reverse_lazy
 
 from mollie_onboarding.enumerations import SCOPES
+from mollie_onboarding.forms import SignupForm
 
 PREFIX = "MOLLIE_ONBOARDING_"
 CANARY = "canary7f3a"
@@ -35,7 +37,7 @@ def change(settings):
 
 def found():
     """The messages of our checks, found as `manage.py check` finds them."""
-    messages = run_checks(tags=["security", "urls"])
+    messages = run_checks(tags=["security", "staticfiles", "urls"])
     return [message for message in messages if str(message.id).startswith("mollie_onboarding.")]
 
 
@@ -112,6 +114,56 @@ MISTAKES = {
         {"SIGNUP_ENABLED": "off"},
         {"SIGNUP_LOGIN_REQUIRED": None},
     ],
+    "E025": [
+        {"ACCENT_COLOR": "red"},
+        {"ACCENT_COLOR": "0b5fff"},
+        {"ACCENT_COLOR": "#0b5ff"},
+        {"ACCENT_COLOR": 0x0B5FFF},
+        {"ACCENT_COLOR": "#0b5fff; } body { display: none"},
+    ],
+    "E026": [
+        {"CONTACT_URL": "javascript:alert(1)"},
+        {"CONTACT_URL": "help@platform.example"},
+        {"CONTACT_URL": "mailto:"},
+        {"CONTACT_URL": "tel:"},
+        {"CONTACT_URL": "//elsewhere.example/"},
+    ],
+    "E027": [
+        {"PRIVACY_URL": "mailto:help@platform.example"},
+        {"PRIVACY_URL": "https://"},
+        {"PRIVACY_URL": "https://[platform.example/"},
+        {"PRIVACY_URL": "privacy/"},
+    ],
+    "E028": [
+        {"RETURN_URL": "platform.example"},
+        {"RETURN_URL": "tel:+31201234567"},
+        {"RETURN_URL": "https://platform.example/a b"},
+        {"RETURN_URL": "java\nscript:alert(1)"},
+    ],
+    "E029": [
+        {"RETURN_HOSTS": ["https://shop.example"]},
+        {"RETURN_HOSTS": "shop.example,shop.example/path"},
+        {"RETURN_HOSTS": ["shop.example/"]},
+        {"RETURN_HOSTS": ["*.shop.example"]},
+        {"RETURN_HOSTS": [".shop.example"]},
+        {"RETURN_HOSTS": ["user@shop.example"]},
+    ],
+    "E030": [
+        {"SIGNUP_FORM": "shop.forms.ShopSignupForm"},
+        {"SIGNUP_FORM": "mollie_onboarding.forms.NoSuchForm"},
+        {"SIGNUP_FORM": "SignupForm"},
+        {"SIGNUP_FORM": SignupForm},
+    ],
+    "E031": [
+        {"SIGNUP_FORM": "django.forms.Form"},
+        {"SIGNUP_FORM": "mollie_onboarding.forms.default_locale"},
+    ],
+    "E032": [
+        {"SIGNUP_FORM": "tests.platform_forms.WritesTheReference"},
+        {"SIGNUP_FORM": "tests.platform_forms.DeclaresTheStatus"},
+        {"SIGNUP_FORM": "tests.platform_forms.WritesEverything"},
+        {"SIGNUP_FORM": "tests.platform_forms.LacksTheCity"},
+    ],
     "W001": [{"SCOPES": ["organizations.read", "onboarding.read", "onbording.write"]}],
     "W002": [{"SCOPES": "organizations.read"}],
     "W003": [{"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}],
@@ -124,6 +176,13 @@ MISTAKES = {
         {"UNCONNECTED_RETENTION": timedelta(days=89)},
         {"UNCONNECTED_RETENTION": timedelta(days=180), "LINK_LIFETIME": timedelta(days=181)},
     ],
+    "W010": [{"ACCENT_COLOR": "#ffcc00"}, {"ACCENT_COLOR": "#777"}, {"ACCENT_COLOR": "#777777"}],
+    "W011": [
+        {"STYLESHEETS": ["mollie_onboarding/no-such.css"]},
+        {"STYLESHEETS": "mollie_onboarding/merchant.css,shop/onboarding.css"},
+        {"STYLESHEETS": "../settings.py"},
+    ],
+    "W012": [{"PLATFORM_LOGO": "shop/no-such.svg"}],
 }
 every_mistake = pytest.mark.parametrize(
     ("check_id", "mistake"),
@@ -135,8 +194,8 @@ every_mistake = pytest.mark.parametrize(
 
 
 def test_every_check_id_has_a_mistake():
-    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 25)] + [
-        f"W{number:03}" for number in range(1, 10)
+    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 33)] + [
+        f"W{number:03}" for number in range(1, 13)
     ]
 
 
@@ -194,8 +253,21 @@ def test_mistake_is_found(change, check_id, mistake):
             "ALLOW_SHARED_ORGANIZATIONS": 0,
         },
         {"API_URL": "", "AUTHORIZE_URL": "", "LINK_HOSTS": "", "REDIRECT_URI": "", "APPROVAL_PROMPT": ""},
+        {"ACCENT_COLOR": "", "PLATFORM_LOGO": "", "STYLESHEETS": (), "SIGNUP_FORM": "", "RETURN_HOSTS": ""},
+        {"ACCENT_COLOR": "#767676"},
+        {"ACCENT_COLOR": "#06C", "PLATFORM_LOGO": "mollie_onboarding/icon.svg"},
+        {
+            "PLATFORM_LOGO": "https://cdn.example/logo.svg",
+            "STYLESHEETS": "/shop.css http://cdn.example/a.css",
+        },
+        {"CONTACT_URL": "mailto:help@platform.example", "PRIVACY_URL": "/privacy/"},
+        {"CONTACT_URL": "tel:+31201234567", "RETURN_URL": reverse_lazy("mollie_onboarding:signup")},
+        {"CONTACT_URL": "http://platform.example/help", "RETURN_URL": "https://shop.example:8443/?a=b"},
+        {"CONTACT_URL": None, "PRIVACY_URL": "", "RETURN_URL": None},
+        {"RETURN_HOSTS": ["shop.example", "shop.example:8443", "127.0.0.1:8000", "[2001:db8::1]:8000"]},
+        {"SIGNUP_FORM": "tests.platform_forms.AsksForTheWebsite"},
     ],
-    ids=range(23),
+    ids=range(33),
 )
 def test_correct_settings(change, correct):
     change(**correct)
@@ -261,3 +333,45 @@ def test_unknown_scopes_are_named(change):
     [message] = found()
 
     assert message.msg.endswith(": ant.read zebra.read.")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("WritesTheReference", "reference"),
+        ("DeclaresTheStatus", "status"),
+        ("WritesEverything", "reference user"),
+        ("LacksTheCity", "city"),
+    ],
+)
+def test_columns_of_a_form_that_are_too_many_or_too_few_are_named(change, name, columns):
+    change(SIGNUP_FORM=f"tests.platform_forms.{name}")
+
+    [message] = found()
+
+    assert message.msg.endswith(f": {columns}.")
+
+
+def test_form_that_django_refuses_is_no_traceback(change):
+    # `status` is no editable column: the class is refused when its module is imported.
+    change(SIGNUP_FORM="tests.platform_forms_refused.WritesTheStatus")
+
+    assert ids() == ["E030"]
+
+
+def test_contrast_is_never_rounded_up_to_what_is_enough(change):
+    change(ACCENT_COLOR="#777777")  # 4.48
+
+    [message] = found()
+
+    assert message.msg.endswith(" 4.4:1.")
+
+
+def test_files_are_not_looked_for_where_django_does_not_serve_them(change, settings):
+    change(
+        INSTALLED_APPS=[name for name in settings.INSTALLED_APPS if name != "django.contrib.staticfiles"],
+        STYLESHEETS="no/such.css",
+        PLATFORM_LOGO="no/such.svg",
+    )
+
+    assert ids() == []

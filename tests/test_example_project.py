@@ -13,6 +13,7 @@ import pytest
 
 from mollie_onboarding.conf import Conf
 from mollie_onboarding.models import Status
+from tests.test_overriding import readme_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
@@ -43,6 +44,14 @@ VALUES = {
     "API_URL": ("https://mollie.example", "https://mollie.example"),
     "AUTHORIZE_URL": ("https://mollie.example/authorize", "https://mollie.example/authorize"),
     "LINK_HOSTS": ("mollie.example,localhost:9000", ["mollie.example", "localhost:9000"]),
+    "PLATFORM_LOGO": ("ours/logo.svg", "ours/logo.svg"),
+    "ACCENT_COLOR": ("#123456", "#123456"),
+    "STYLESHEETS": ("ours/a.css,ours/b.css", ["ours/a.css", "ours/b.css"]),
+    "CONTACT_URL": ("tel:+31201234567", "tel:+31201234567"),
+    "PRIVACY_URL": ("/our-privacy/", "/our-privacy/"),
+    "RETURN_URL": ("/our-dashboard/", "/our-dashboard/"),
+    "RETURN_HOSTS": ("shop.example,admin.example:8443", ["shop.example", "admin.example:8443"]),
+    "SIGNUP_FORM": ("ours.forms.OurForm", "ours.forms.OurForm"),
 }
 
 PRINT_SETTINGS = """
@@ -113,6 +122,74 @@ shop.refresh_from_db()
 found["stored"] = shop.mollie_organization_id == organization.organization_id
 Shop.objects.filter(pk=shop.pk).update(mollie_organization_id="")
 print(json.dumps(found))
+"""
+
+
+MAKING_IT_YOURS = """
+import json
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
+from django.test import Client
+from django.urls import reverse
+from example_project.shop.models import Shop
+from mollie_onboarding.models import ClientLink
+from mollie_onboarding.testing import sandbox_mollie
+FIELDS = {
+    "organization_name": "Atelier Noor", "country": "NL", "owner_given_name": "Noor", "owner_family_name": "Visser",
+    "owner_email": "noor@atelier-noor.example", "website": "atelier-noor.example", "nonce": "n" * 43,
+}
+shop = Shop.objects.get(owner__username="merchant")
+def open_as(username, path=shop.sign_up_path()):
+    browser = Client(SERVER_NAME="127.0.0.1")
+    if username:
+        browser.force_login(User.objects.get(username=username))
+    return browser.get(path).content.decode()
+found = {}
+page = open_as("merchant")
+found["logo"] = '<img src="/static/shop/logo.svg"' in page
+found["stylesheets"] = page.index("mollie_onboarding/merchant.css") < page.index("shop/onboarding.css")
+found["colour"] = "/onboarding/theme.css?v=" in page
+found["privacy"] = f'href="{settings.MOLLIE_ONBOARDING_BASE_URL}/privacy/"' in page
+found["privacy page"] = "Privacy" in open_as("", "/privacy/")
+found["footer"] = "KvK 12345678" in page and "Payments are handled by Mollie" in page
+found["name of the shop"] = 'value="Atelier Noor"' in page
+found["address"] = 'value="noor@atelier-noor.example"' in page
+for username in ("operator", ""):
+    found[f"hidden from {username or 'strangers'}"] = "Atelier" not in open_as(username) + open_as(username, "/onboarding/signup/")
+found["strangers see a form"] = 'name="website"' in open_as("")
+
+def sign_up(path):
+    with sandbox_mollie():
+        Client(SERVER_NAME="127.0.0.1").post(path, FIELDS)
+    return ClientLink.objects.order_by("-created_at").first()
+row = sign_up(shop.sign_up_path())
+found["reference"] = row.reference == str(shop.pk)
+found["next"] = row.return_url == reverse("shop:dashboard") == "/"
+shop.refresh_from_db()
+found["website"] = shop.website == "https://atelier-noor.example"
+found["website on the dashboard"] = 'href="https://atelier-noor.example"' in open_as("merchant", "/")
+found["again"] = sign_up(shop.sign_up_path()) == row
+found["begins with the website"] = 'value="https://atelier-noor.example"' in open_as("merchant")
+stranger = sign_up("/onboarding/signup/?next=https://evil.example/")
+found["stranger"] = (stranger.reference, stranger.return_url) == ("", "")
+found["others keep theirs"] = not Shop.objects.exclude(pk=shop.pk).exclude(website="").exists()
+for made in (row, stranger):
+    made.delete()
+Shop.objects.filter(pk=shop.pk).update(website="")
+print(json.dumps(found))
+"""
+
+LANGUAGES = """
+import json
+from django.conf import settings
+from django.test import Client
+def main_of(code):
+    page = Client(SERVER_NAME="127.0.0.1").get(f"/onboarding/signup/?language={code}").content.decode()
+    assert f'<html lang="{code}"' in page, page[:100]
+    assert "KvK 12345678" in page
+    return code
+print(json.dumps([main_of(code) for code, name in settings.LANGUAGES]))
 """
 
 
@@ -265,3 +342,30 @@ def test_dashboard_and_receiver(demo):
     assert found.pop("anonymous") == "/login/?next=/"
     assert found.pop("answers") == [[None]] * 4
     assert found == dict.fromkeys(found, True)
+
+
+def test_pages_are_the_platforms_own(demo):
+    """README, "Making it yours"."""
+    found = read(demo, MAKING_IT_YOURS)
+
+    assert found == dict.fromkeys(found, True)
+
+
+def test_pages_have_every_language(demo):
+    assert read(demo, LANGUAGES) == "ca cs da de en es fi fr hu is it lt lv nb nl pl pt sk sv".split()
+
+
+def test_settings_are_those_of_the_readme(tmp_path):
+    code = readme_blocks()["settings.py"]
+    values: dict[str, Any] = {"MOLLIE_ONBOARDING_BASE_URL": "http://127.0.0.1:8000"}
+    exec(code, {}, values)  # noqa: S102 (our own README)
+
+    names = json.dumps(list(values))
+    found = read(
+        tmp_path,
+        f"import json\nfrom django.conf import settings\n"
+        f"print(json.dumps({{name: getattr(settings, name) for name in {names}}}))",
+    )
+
+    assert len(values) == 8
+    assert found == values

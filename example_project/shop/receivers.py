@@ -15,7 +15,5 @@ from .models import Shop
 @receiver(merchant_connected, dispatch_uid="shop.store_organization_id")
 def store_organization_id(client_link: ClientLink, organization: Organization, **kwargs: Any) -> None:
     """Note the organization at the shop. The signal may come twice, and twice the same is the same."""
-    if client_link.reference.isdecimal():  # '' for a merchant who found the sign-up page without us
-        Shop.objects.filter(pk=client_link.reference).update(
-            mollie_organization_id=organization.organization_id
-        )
+    shops = Shop.objects.with_reference(client_link.reference)
+    shops.update(mollie_organization_id=organization.organization_id)

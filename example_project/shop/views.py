@@ -8,6 +8,10 @@ from django.views.decorators.cache import never_cache
 from .models import Shop
 
 
+def privacy(request: HttpRequest) -> HttpResponse:
+    return render(request, "shop/privacy.html")
+
+
 @never_cache
 @login_required
 def dashboard(request: HttpRequest) -> HttpResponse:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from django.contrib.auth.views import redirect_to_login
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
 from django.views.decorators.http import require_http_methods
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
-from mollie_onboarding.forms import SignupForm
-from mollie_onboarding.links import read_reference
-from mollie_onboarding.models import Status
+from mollie_onboarding.forms import SignupForm, preset_country
+from mollie_onboarding.links import is_safe_return_url, read_reference
+from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Status
 from mollie_onboarding.mollie_api import column_of
 from mollie_onboarding.state import new_secret
+from mollie_onboarding.summary import checklist
 from mollie_onboarding.throttle import client_address, seconds_to_wait
 
 from .client_link import go_to_mollie
@@ -25,7 +27,8 @@ from .pages import arrives_without_strict_cookies, merchant_view, settle, show
 def signup(request: HttpRequest) -> HttpResponse:
     """The form, and on POST the merchant's row and the way to Mollie.
 
-    `?for=` takes a value of `mollie_onboarding.links.sign_reference`, by which the platform names its merchant.
+    `?for=` takes a value of `mollie_onboarding.links.sign_reference`, by which the platform names its merchant, and
+    `?next=` an allowed address where the merchant goes on once connected. The form posts to its own address, so both stay.
     """
     if not conf.MOLLIE_ONBOARDING_SIGNUP_ENABLED:
         raise Http404
@@ -38,11 +41,29 @@ def signup(request: HttpRequest) -> HttpResponse:
     except BadSignature:
         return show(request, "recovery", {"cause": "unknown_link"}, status=400)
     if request.method != "POST":
-        country = request.GET.get("country", "")[:2].upper()
-        return _show_form(request, SignupForm(initial={"nonce": new_secret(), "country": country}))
+        return _show_form(request, _empty_form(request, reference))
     if "choose_country" in request.POST:
-        return _show_form(request, SignupForm(initial=request.POST.dict()))
+        return _show_form(request, _form_class()(initial=request.POST.dict()))
     return _submit(request, reference)
+
+
+def _form_class() -> type[SignupForm]:
+    form_class: type[SignupForm] = import_string(conf.MOLLIE_ONBOARDING_SIGNUP_FORM)
+    return form_class
+
+
+def _empty_form(request: HttpRequest, reference: str) -> SignupForm:
+    form_class = _form_class()
+    initial = {**form_class.initial_for(request, reference), "nonce": new_secret()}
+    accepted = request.headers.get("Accept-Language", "")
+    initial["country"] = preset_country(request.GET.get("country") or initial.get("country") or "", accepted)
+    return form_class(initial=initial)
+
+
+def _return_url(request: HttpRequest) -> str:
+    """Where the address says that the merchant goes on; '' where it says nothing, several things, or nothing allowed."""
+    urls = request.GET.getlist("next")
+    return urls[0] if len(urls) == 1 and is_safe_return_url(urls[0]) else ""
 
 
 def _user(request: HttpRequest) -> object | None:
@@ -52,7 +73,13 @@ def _user(request: HttpRequest) -> object | None:
 
 def _show_form(request: HttpRequest, form: SignupForm, *, retry_after: int = 0) -> HttpResponse:
     status = 429 if retry_after else 200
-    response = show(request, "signup", {"form": form, "minutes": -(-retry_after // 60)}, status=status)
+    context = {
+        "form": form,
+        "is_new": request.method != "POST",
+        "minutes": -(-retry_after // 60),
+        "checklist": checklist(form.country, form.legal_entity),
+    }
+    response = show(request, "signup", context, status=status)
     if retry_after:
         response.headers["Retry-After"] = str(retry_after)
     return response
@@ -60,7 +87,7 @@ def _show_form(request: HttpRequest, form: SignupForm, *, retry_after: int = 0) 
 
 def _submit(request: HttpRequest, reference: str) -> HttpResponse:
     limit = conf.MOLLIE_ONBOARDING_SIGNUP_LIMIT
-    form = SignupForm(request.POST)
+    form = _form_class()(request.POST)
     if wait := seconds_to_wait(f"address {client_address(request)}", limit):
         return _show_form(request, form, retry_after=wait)
     if not form.is_valid():
@@ -69,7 +96,13 @@ def _submit(request: HttpRequest, reference: str) -> HttpResponse:
     if wait := seconds_to_wait(f"owner {owner}", limit):
         return _show_form(request, form, retry_after=wait)
     row = services.store_submission(
-        form.save(commit=False), nonce=form.cleaned_data["nonce"], reference=reference, user=_user(request)
+        # These columns and no other, whatever fields the platform's form has.
+        ClientLink(**{column: getattr(form.instance, column) for column in BODY_COLUMNS}),
+        nonce=form.cleaned_data["nonce"],
+        reference=reference,
+        user=_user(request),
+        return_url=_return_url(request),
+        store_extra=form.store_extra,
     )
     response = go_to_mollie(request, row, services.Flow.CLIENT_LINK)
     row.refresh_from_db()

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.CharField(max_length=255)),
                 ("contact_email", models.EmailField(max_length=254, verbose_name="contact e-mail address")),
+                ("website", models.URLField(blank=True)),
                 (
                     "mollie_organization_id",
                     models.CharField(blank=True, max_length=64, verbose_name="organization at Mollie"),
