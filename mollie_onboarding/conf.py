@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_script_prefix
 from django.utils.dateparse import parse_duration
 
 from .colors import normalize
@@ -64,6 +65,10 @@ def _optional_duration(name: str) -> timedelta | None:
 class Conf:
     """Use the one instance, `conf`."""
 
+    def home_url(self) -> str:
+        """The platform's first page: the base URL, and the path under which this site is mounted."""
+        return self.MOLLIE_ONBOARDING_BASE_URL + get_script_prefix()
+
     @property
     def MOLLIE_ONBOARDING_CLIENT_ID(self) -> str:  # noqa: N802 (settings keep their full names in code)
         """Id of the OAuth app, `app_…`."""
@@ -113,7 +118,7 @@ class Conf:
     @property
     def MOLLIE_ONBOARDING_CONTACT_URL(self) -> str:  # noqa: N802
         """Where merchants reach the platform, `https:` or `mailto:`; the base URL where it is not set."""
-        return _address("CONTACT_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+        return _address("CONTACT_URL") or self.home_url()
 
     @property
     def MOLLIE_ONBOARDING_PRIVACY_URL(self) -> str:  # noqa: N802
@@ -123,7 +128,7 @@ class Conf:
     @property
     def MOLLIE_ONBOARDING_RETURN_URL(self) -> str:  # noqa: N802
         """Where a connected merchant goes on, a path or an address; the base URL where it is not set."""
-        return _address("RETURN_URL") or f"{self.MOLLIE_ONBOARDING_BASE_URL}/"
+        return _address("RETURN_URL") or self.home_url()
 
     @property
     def MOLLIE_ONBOARDING_RETURN_HOSTS(self) -> tuple[str, ...]:  # noqa: N802

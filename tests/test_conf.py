@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
-from django.urls import reverse_lazy
+from django.urls import reverse_lazy, set_script_prefix
 
 from mollie_onboarding.conf import Conf, conf
 
@@ -197,6 +197,15 @@ def test_setting_given(name, value, expected):
     with override_settings(**{f"MOLLIE_ONBOARDING_{name}": value}):
         assert read(name) == expected
         assert type(read(name)) is type(expected)
+
+
+def test_home_is_where_the_site_is_mounted():
+    set_script_prefix("/shops/nl/")
+    try:
+        assert conf.home_url() == "https://platform.example/shops/nl/"
+        assert conf.MOLLIE_ONBOARDING_CONTACT_URL == conf.MOLLIE_ONBOARDING_RETURN_URL == conf.home_url()
+    finally:
+        set_script_prefix("/")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _about_the_platform() -> dict[str, Any]:
     contact_url = conf.MOLLIE_ONBOARDING_CONTACT_URL
     return {
         "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
-        "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+        "base_url": conf.home_url().rstrip("/"),
         "logo_url": logo_url(),
         "contact_url": contact_url,
         "contact": _readable(contact_url),

@@ -82,7 +82,7 @@ def show(request: HttpRequest, name: str, context: dict[str, Any], status: int =
     """The page `mollie_onboarding/<name>.html`, in the language that is active."""
     context = {
         "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
-        "base_url": conf.MOLLIE_ONBOARDING_BASE_URL,
+        "home_url": conf.home_url(),
         "contact_url": conf.MOLLIE_ONBOARDING_CONTACT_URL,
         "privacy_url": conf.MOLLIE_ONBOARDING_PRIVACY_URL,
         "logo_url": _static_url(conf.MOLLIE_ONBOARDING_PLATFORM_LOGO),
