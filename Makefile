@@ -4,7 +4,8 @@
 #   make test               the tests, with coverage; a part of them: ARGS="--no-cov -k …"
 #   make lint               everything that reads the code without running it
 #   make bench              the benchmarks
-#   make messages           compile the message catalogues again
+#   make screenshots        the README's pictures, in docs
+#   make messages           bring the message catalogues up to date with the source, and compile them
 #   make clean              remove what was made here, the demo's data included; .venv stays
 
 PORT ?= 8000
@@ -25,7 +26,7 @@ SOURCES := pyproject.toml hatch_build.py $(wildcard mollie_onboarding/locale/*/L
 export PORT
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help demo test lint bench messages clean
+.PHONY: help demo test lint bench screenshots messages clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -48,10 +49,14 @@ lint: $(VENV)/installed-lint
 	$(BIN)/python -m django makemigrations --check --dry-run --settings=tests.settings
 	EXAMPLE_DIRECTORY=$(VENV)/lint $(MANAGE) makemigrations --check --dry-run shop
 
+screenshots: $(VENV)/installed-test
+	$(BIN)/pytest --no-cov -p no:randomly tests/browser/take_screenshots.py
+
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 messages: $(VENV)/installed-messages
+	$(BIN)/python -m tests.catalogues
 	$(BIN)/python hatch_build.py
 
 clean:
@@ -72,10 +77,7 @@ $(VENV)/installed-demo: $(SOURCES) | $(VENV)/installed-pip
 	$(INSTALL) --editable '.[example]'
 	@touch $@
 
-$(VENV)/installed-test $(VENV)/installed-lint $(VENV)/installed-bench: $(VENV)/installed-%: $(SOURCES) | $(VENV)/installed-pip
+$(VENV)/installed-test $(VENV)/installed-lint $(VENV)/installed-bench $(VENV)/installed-messages: $(VENV)/installed-%: $(SOURCES) | $(VENV)/installed-pip
 	$(INSTALL) --editable . --group $*
 	@touch $@
 
-$(VENV)/installed-messages: $(SOURCES) | $(VENV)/installed-pip
-	$(INSTALL) --group messages hatchling
-	@touch $@

@@ -1,4 +1,4 @@
-"""The Dutch catalogue: complete, faithful to the English, and what a merchant really reads."""
+"""The catalogues: complete, faithful to the English, and what a merchant really reads."""
 
 from __future__ import annotations
 
@@ -6,75 +6,36 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import pytest
-from babel.messages.catalog import Message
-from babel.messages.extract import DEFAULT_KEYWORDS, extract
-from babel.messages.pofile import read_po
+from babel.messages.catalog import Catalog
 from django.utils import translation
-from django.utils.translation.template import templatize
+from django_countries import countries
 
-import mollie_onboarding
+from mollie_onboarding.enumerations import LOCALES
 from mollie_onboarding.models import Organization, Status
-from mollie_onboarding.services import sending
+from mollie_onboarding.services import mailing
+from tests.catalogues import (
+    LANGUAGES,
+    PACKAGE,
+    entries,
+    extract_messages,
+    forms_of,
+    missing_countries,
+    read_catalogue,
+)
 
-PACKAGE = Path(mollie_onboarding.__file__).parent
-SANDBOX = PACKAGE / "sandbox"  # for developers: English only
-SOURCE = PACKAGE / "locale" / "nl" / "LC_MESSAGES" / "django.po"
-
-KEYWORDS = {
-    **DEFAULT_KEYWORDS,
-    "gettext_lazy": None,
-    "gettext_noop": None,
-    "ngettext_lazy": (1, 2),
-    "pgettext_lazy": ((1, "c"), 2),
-    "npgettext_lazy": ((1, "c"), 2, 3),
-}
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z%]|\{\w*\}")
 
-Key = tuple[str | None, tuple[str, ...]]
-"""The context, and the message: English, and its plural where it has one."""
 
-
-def key_of(context: str | None, message: str | tuple[str, ...]) -> Key:
-    return context, (message,) if isinstance(message, str) else tuple(message)
-
-
-@cache
-def extract_messages() -> dict[Key, str]:
-    """Every message of the package with the file that it is in, as makemessages finds them, without gettext."""
-    found: dict[Key, str] = {}
-    for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix not in {".py", ".html", ".txt"} or path.is_relative_to(SANDBOX):
-            continue
-        name = str(path.relative_to(PACKAGE))
-        text = path.read_text()
-        if path.suffix != ".py":
-            # Django turns a template into Python whose indentation means nothing.
-            text = "\n".join(line.strip() for line in templatize(text, origin=name).splitlines())
-        for _line, message, _comments, context in extract("python", BytesIO(text.encode()), KEYWORDS):
-            found[key_of(context, message)] = name
-    return found
-
-
-def catalogue() -> Any:
-    with SOURCE.open("rb") as file:
-        return read_po(file, abort_invalid=True)
-
-
-def entries() -> dict[Key, Message]:
-    return {key_of(message.context, message.id): message for message in catalogue() if message.id}
-
-
-def pairs() -> Iterator[tuple[str, str]]:
-    """Each English form with the Dutch one that stands for it."""
-    for (_, english), message in entries().items():
-        dutch = [message.string] if isinstance(message.string, str) else message.string
-        yield from zip(english, dutch, strict=True)
+def pairs(language: str) -> Iterator[tuple[str, str]]:
+    """Each translated form with the English one that it stands for: the plural, where a language has forms of its own."""
+    for (_, english), message in entries(read_catalogue(language)).items():
+        translated = forms_of(message)
+        if len(english) == len(translated):
+            yield from zip(english, translated, strict=True)
+        else:
+            yield from ((english[-1], form) for form in translated)
 
 
 def edges(text: str) -> tuple[str, str]:
@@ -91,42 +52,69 @@ def test_extraction_finds_what_is_there():
     assert len([english for _, english in extract_messages() if len(english) == 2]) > 5
 
 
-def test_every_message_is_translated():
-    translated = entries()
+def test_there_is_a_catalogue_for_each_language_of_mollies_locales():
+    assert {locale[:2] for locale in LOCALES} == {"en", *LANGUAGES}
+    assert {path.parent.parent.name for path in PACKAGE.glob("locale/*/LC_MESSAGES/*.po")} == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_message_is_translated(language):
+    translated = entries(read_catalogue(language))
     missing = [f"{name}: {key}" for key, name in extract_messages().items() if key not in translated]
     assert not missing, missing
-    untranslated = [english for english, dutch in pairs() if not dutch.strip()]
+    untranslated = [english for english, text in pairs(language) if not text.strip()]
     assert not untranslated, untranslated
-    fuzzy = [message.id for message in catalogue() if message.fuzzy]
+    fuzzy = [message.id for message in translated.values() if message.fuzzy]
     assert not fuzzy, fuzzy
 
 
-def test_nothing_is_translated_that_no_longer_is_there():
-    assert not catalogue().obsolete
-    unused = entries().keys() - extract_messages().keys()
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_translated_that_no_longer_is_there(language):
+    catalogue = read_catalogue(language)
+    assert not catalogue.obsolete
+    countries = {(None, (english,)) for english, _ in missing_countries(language)}
+    unused = entries(catalogue).keys() - extract_messages().keys() - countries
     assert not unused, unused
 
 
-def test_placeholders_are_the_same():
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_placeholders_are_the_same(language):
     differing = [
-        (english, dutch)
-        for english, dutch in pairs()
-        if sorted(PLACEHOLDER.findall(english)) != sorted(PLACEHOLDER.findall(dutch))
+        (english, text)
+        for english, text in pairs(language)
+        if sorted(PLACEHOLDER.findall(english)) != sorted(PLACEHOLDER.findall(text))
     ]
     assert not differing, differing
 
 
-def test_white_space_around_is_the_same():
-    differing = [(english, dutch) for english, dutch in pairs() if edges(english) != edges(dutch)]
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_white_space_around_is_the_same(language):
+    differing = [(english, text) for english, text in pairs(language) if edges(english) != edges(text)]
     assert not differing, differing
 
 
-def test_header_names_the_language():
-    header = catalogue()
-    assert str(header.locale) == "nl"
-    assert (header.num_plurals, header.plural_expr) == (2, "(n != 1)")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_header_names_the_language(language):
+    header = read_catalogue(language)
+    assert str(header.locale) == language
+    assert header.num_plurals == Catalog(locale=language).num_plurals
     assert not header.fuzzy
     assert "@" not in header.header_comment + str(dict(header.mime_headers))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_country_has_a_name(language):
+    """Of django-countries, or where it has none, of ours."""
+    ours = entries(read_catalogue(language))
+    missing = [english for english, _ in missing_countries(language) if (None, (english,)) not in ours]
+    assert not missing, missing
+
+
+def test_countries_are_named_in_icelandic():
+    """The one language of ours that django-countries lacks."""
+    with translation.override("is"):
+        names = dict(countries)
+    assert (names["IS"], names["DE"], names["GR"]) == ("Ísland", "Þýskaland", "Grikkland")
 
 
 # What people read.
@@ -162,8 +150,8 @@ def test_mails_are_in_dutch_for_a_dutch_owner(make_client_link, organization):
     url = {"url": "https://platform.example/onboarding/link/x/"}
 
     with translation.override("en"):  # the operator's
-        invitation = sending.build_mail(row, "onboarding_link", message_id="1", context=url)
-        notice = sending.build_mail(row, "connected_notice", message_id="2", context={})
+        invitation = mailing.build_mail(row, "onboarding_link", message_id="1", context=url)
+        notice = mailing.build_mail(row, "connected_notice", message_id="2", context={})
 
     assert invitation.subject == "Shopwise: koppel Bakkerij Jansen aan Mollie"
     assert notice.subject == "Shopwise: Bakkerij Jansen is aan Mollie gekoppeld"
@@ -206,9 +194,44 @@ def test_sign_up_page_is_in_dutch_for_a_dutch_browser(browser):
     text = browser.get("/onboarding/signup/", headers={"accept-language": "nl"}).content.decode()
 
     assert "Koppel uw organisatie aan Mollie" in text
-    for label in ("Rechtsvorm", "Btw-nummer", "KvK- of registratienummer", "Oprichtingsdatum"):
+    for label in ("Rechtsvorm", "Btw-nummer", "Registratienummer", "Oprichtingsdatum"):
         assert f">{label}" in text
     assert english_left(text) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_and_no_mail_has_english_left(browser, make_client_link, organization, language):
+    headers = {"accept-language": language}
+    rows = [make_client_link(status=status, organization=organization) for status in Status]
+    pages = [browser.get(row.merchant_path(), headers=headers) for row in rows]
+    pages += [
+        browser.get("/onboarding/signup/", headers=headers),
+        browser.get("/onboarding/signup/?country=DE", headers=headers),
+        browser.post("/onboarding/signup/", {"country": "DE"}, headers=headers),
+        browser.get("/onboarding/callback/", headers=headers),
+        browser.get("/onboarding/callback/?state=x&code=y", headers=headers),
+        browser.get("/onboarding/link/x/", headers=headers),
+        *(mail_page(row, purpose, language) for row in rows[:1] for purpose in mailing.Purpose),
+    ]
+    for page in pages:
+        text = page if isinstance(page, str) else page.content.decode()
+        assert f'<html lang="{language}"' in text
+        assert english_left(text) == []
+
+
+def mail_page(row, purpose, language):
+    message = mailing.build_example(row, purpose, language)
+    return f"{message.subject}\n{message.body}\n{message.alternatives[0][0]}"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_errors_of_the_form_are_in_the_language_of_the_page(browser, language):
+    """Also those that are Django's, which must have the language."""
+    values = {"country": "NL", "owner_email": "x", "street_and_number": "Straat 1", "incorporation_date": "x"}
+    page = browser.submit(f"/onboarding/signup/?language={language}", **values).content.decode()
+    is_english = {english in page for english in ("This field is required.", "Enter a valid email address.", "Enter a valid date.", "Enter the city that goes with the street.")}  # fmt: skip
+    assert is_english == {language == "en"}
 
 
 @pytest.mark.parametrize(
