@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
-from .server import Server
+from .gallery import PREPARE, SIGN_UP_LIMIT, WITHOUT_WAITING, Gallery
+from .server import Server, run_server
 from .visitor import Visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
+FIREFOX = Path("/usr/bin/firefox-esr")
 ARGUMENTS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-FOREIGN = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
-START_TIMEOUT = 30  # seconds
 
 
 def _do_without(reason: str) -> None:
@@ -52,57 +46,22 @@ def _tools() -> None:
 
 @pytest.fixture(scope="session")
 def server(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The example project as `make demo` runs it, migrated and seeded, on a free port."""
-    directory = tmp_path_factory.mktemp("example")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Server(f"http://127.0.0.1:{port}", f"http://localhost:{port}/sandbox", directory / "output.txt")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | {
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
-        "EXAMPLE_DIRECTORY": str(directory),
-        "MOLLIE_ONBOARDING_SIGNUP_LIMIT": "1000/h",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
+    """The example project for the tests that walk through it."""
+    with run_server(tmp_path_factory.mktemp("example"), MOLLIE_ONBOARDING_SIGNUP_LIMIT="1000/h") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gallery(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    """Another one, with a merchant in every state, and with the settings that only some of the states need."""
+    settings = {
+        "MOLLIE_ONBOARDING_REQUIRE_LOGIN": "1",
+        "MOLLIE_ONBOARDING_SIGNUP_LIMIT": f"{SIGN_UP_LIMIT}/h",
+        # So that each person can come from an address of their own.
+        "MOLLIE_ONBOARDING_TRUSTED_PROXY_COUNT": "1",
     }
-    manage = [sys.executable, "example_project/manage.py"]
-    done = subprocess.run(
-        [*manage, "seed_demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    # The seed also migrates. Only where the sandbox is on the site's own host does it live its stories.
-    environment["MOLLIE_ONBOARDING_API_URL"] = server.mollie
-    environment["MOLLIE_ONBOARDING_AUTHORIZE_URL"] = f"{server.mollie}/oauth2/authorize"
-    with server.output.open("w") as output:
-        process = subprocess.Popen(
-            [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_until_it_answers(server, process)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-
-
-def _wait_until_it_answers(server: Server, process: subprocess.Popen[Any]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(f"{server.url}/onboarding/signup/", timeout=5):  # noqa: S310 (our own address)
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail(f"The example project does not answer:\n{server.output.read_text()}")
+    with run_server(tmp_path_factory.mktemp("gallery"), prepare=PREPARE, **settings) as server:
+        yield Gallery(server)
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +74,59 @@ def chromium(_tools: None) -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def firefox(_tools: None) -> Iterator[Browser]:
+    """Debian's, driven by the protocol that it speaks itself: Playwright's own Firefox is not needed."""
+    if not FIREFOX.exists():
+        _do_without(f"{FIREFOX} is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX, headless=True)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def open_browser(
     server: Server, chromium: Browser, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Visitor]]:
     """A person with a browser of their own: a phone, or a desktop where told so; other options are Playwright's."""
+    with _visitors(server, chromium, request.node.name) as open_browser:
+        yield open_browser
+
+
+@pytest.fixture
+def open_firefox(
+    server: Server, firefox: Browser, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Visitor]]:
+    with _visitors(server, firefox, request.node.name) as open_firefox:
+        yield open_firefox
+
+
+@pytest.fixture
+def open_gallery(
+    gallery: Gallery, chromium: Browser, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Visitor]]:
+    """Somebody who looks at the pages of the gallery, where time stands still."""
+    with _visitors(gallery.server, chromium, request.node.name) as open_browser:
+
+        def open_gallery(**options: Any) -> Visitor:
+            visitor = open_browser(**options)
+            visitor.context.add_init_script(WITHOUT_WAITING)
+            return visitor
+
+        yield open_gallery
+
+
+@contextmanager
+def _visitors(server: Server, browser: Browser, test: str) -> Iterator[Callable[..., Visitor]]:
+    """Opens browsers, closes them, and fails where one of them or the server complained."""
     said_before = len(server.said())
     visitors: list[Visitor] = []
 
     def open_browser(**options: Any) -> Visitor:
-        visitor = Visitor(chromium, server, name=request.node.name.removeprefix("test_"), **options)
+        visitor = Visitor(browser, server, name=test.removeprefix("test_"), **options)
         visitors.append(visitor)
         return visitor
 
@@ -162,7 +164,8 @@ def operator(open_browser: Callable[..., Visitor], operator_cookies: Any) -> Vis
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Show what the server said when a test fails."""
     report = yield
-    server = getattr(item, "funcargs", {}).get("server")
+    given = getattr(item, "funcargs", {})
+    server = given["gallery"].server if "gallery" in given else given.get("server")
     if report.failed and isinstance(server, Server):
         report.sections.append(("the example project's last words", server.said()[-6000:]))
     return report

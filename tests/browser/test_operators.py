@@ -28,7 +28,7 @@ SEEDED = {
 
 def add_merchant(operator, organization: str) -> None:
     page = operator.page
-    page.goto(f"{LIST}add/")
+    page.goto(f"{operator.server.url}{LIST}add/")
     page.get_by_label("Organization name").fill(organization)
     page.get_by_label("Country").select_option(label="Netherlands")
     page.get_by_label("Given name").fill("Jan")
