@@ -7,6 +7,7 @@ address, `?language=de`: it works without cookies, and a copied address keeps it
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
@@ -40,12 +41,14 @@ LANGUAGE_NAMES = {
     "sv": "Svenska",
 }
 NORWEGIAN = ("no", "nn")  # browsers' names for what `nb` serves
+KEPT_PARAMETERS = ("for", "next", "country")
+KEPT_LENGTHS = range(1, 2001)  # characters
 
 
 class OfferedLanguage(NamedTuple):
     code: str
     name: str
-    query: str  # of the same page in this language
+    url: str  # of the same page in this language
     is_current: bool
 
 
@@ -60,7 +63,8 @@ def supported_language(code: str) -> str:
 
 
 def _is_spoken_here(language: str) -> bool:
-    return any(code.partition("-")[0].lower() == language for code, _name in settings.LANGUAGES)
+    spoken = {code.partition("-")[0].lower() for code, _name in settings.LANGUAGES}
+    return language in spoken or (language == "nb" and not spoken.isdisjoint(NORWEGIAN))
 
 
 def chosen_language(request: HttpRequest) -> str:
@@ -98,13 +102,14 @@ def default_language() -> str:
 
 def _language_of_site(request: HttpRequest) -> str:
     """What the site found out for this visitor: by a prefix of the path, a cookie, or a profile."""
+    language = supported_language(translation.get_language() or "")
+    if language != default_language():
+        return language
+    # The default may be the visitor's choice, or what is left where nothing is known of them.
     urlconf = getattr(request, "urlconf", settings.ROOT_URLCONF)
     has_prefixes, _ = is_language_prefix_patterns_used(urlconf)
-    if has_prefixes and (prefix := translation.get_language_from_path(request.path_info)):
-        return supported_language(prefix)
-    language = supported_language(translation.get_language() or "")
-    # The default says nothing of the visitor.
-    return "" if language == default_language() else language
+    is_chosen = has_prefixes or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    return language if is_chosen else ""
 
 
 def _language_of_browser(request: HttpRequest) -> str:
@@ -112,13 +117,23 @@ def _language_of_browser(request: HttpRequest) -> str:
     return next(filter(None, (supported_language(code) for code, _weight in accepted)), "")
 
 
-def offer_languages(request: HttpRequest) -> list[OfferedLanguage]:
-    """Every language of ours that the site speaks, with the query that shows this page in it."""
+def offer_languages(request: HttpRequest, path: str = "") -> list[OfferedLanguage]:
+    """Every language of ours that the site speaks, with the address that shows this page in it.
+
+    That is the same address with another query, or the `path` where the page is at home.
+    """
+    if not settings.USE_I18N:
+        return []
+    given = _query_of(request)
+    # What the sign-up page knows; whatever else somebody appended is not repeated nineteen times.
+    kept = {name: given[name] for name in KEPT_PARAMETERS if not path and _is_kept(given.getlist(name))}
     current = translation.get_language()
-    query = _query_of(request).copy()
-    offers = []
-    for code, name in sorted(LANGUAGE_NAMES.items(), key=lambda item: item[1].casefold()):
-        if supported_language(code):
-            query[PARAMETER] = code
-            offers.append(OfferedLanguage(code, name, query.urlencode(), code == current))
-    return offers
+    return [
+        OfferedLanguage(code, name, f"{path}?{urlencode({**kept, PARAMETER: code})}", code == current)
+        for code, name in sorted(LANGUAGE_NAMES.items(), key=lambda item: item[1].casefold())
+        if supported_language(code)
+    ]
+
+
+def _is_kept(values: list[str]) -> bool:
+    return len(values) == 1 and len(values[0]) in KEPT_LENGTHS

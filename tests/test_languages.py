@@ -11,8 +11,8 @@ from django.urls import include, path
 from django.utils import translation
 
 from mollie_onboarding.languages import language_of_page, offer_languages, supported_language
-from mollie_onboarding.models import AuthorizationRequest, Status
-from tests.conftest import authorization_url
+from mollie_onboarding.models import AuthorizationRequest, ClientLink, Status
+from tests.conftest import MERCHANT, authorization_url
 
 SIGN_UP = "/onboarding/signup/"
 
@@ -78,6 +78,23 @@ def test_site_that_knows_its_visitor_is_followed():
         assert language_of_page(request, "nl_NL") == "de"
 
 
+def test_cookie_may_choose_the_default(browser, db, settings):
+    browser.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    assert language_of(browser.get(SIGN_UP, headers={"accept-language": "de"})) == "en"
+
+
+def test_site_without_translation_offers_no_language(settings, browser, db):
+    settings.USE_I18N = False
+    page = browser.get(SIGN_UP, headers={"accept-language": "de"})
+    assert "hreflang" not in page.content.decode()
+
+
+@pytest.mark.parametrize("code", ["no", "nn"])
+def test_norwegian_by_its_other_names(settings, code):
+    settings.LANGUAGES = [(code, "Norsk"), ("en", "English")]
+    assert supported_language("nb-NO") == "nb"
+
+
 @pytest.mark.urls("tests.test_languages")
 def test_prefix_of_the_path_is_followed(browser, db):
     assert language_of(browser.get("/fr/onboarding/signup/", headers={"accept-language": "de"})) == "fr"
@@ -107,6 +124,11 @@ def test_switcher_offers_every_language_and_keeps_the_query(browser, db):
     assert len(links) == 19
     assert links["?country=DE&amp;language=sv"] == "sv"
     assert re.findall(r'lang="(\w+)" hreflang="\w+" aria-current="true"', text) == ["fi"]
+
+
+def test_switcher_repeats_only_what_the_page_knows(browser, db):
+    text = browser.get(f"{SIGN_UP}?utm_source=mail&country=DE&next=/a&next=/b&for=").content.decode()
+    assert '<a href="?country=DE&amp;language=fi" lang="fi"' in text
 
 
 def test_switcher_is_left_out_where_there_is_one_language(settings, browser, db):
@@ -144,6 +166,17 @@ def test_page_of_an_error_is_in_the_chosen_language(sandbox, browser, make_clien
     assert language_of(answer) == "sv"
     # It cannot be opened again in another: the address holds an answer that counts once.
     assert "hreflang" not in answer.content.decode()
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"])
+def test_switcher_at_the_forms_address_leads_to_the_merchants_page(sandbox, browser):
+    """Mollie did not answer: what was sent is stored, and another language must not begin anew."""
+    sandbox.add_fault("client_links", "server_error")
+    values = {**MERCHANT, "owner_locale": "", "legal_entity": ""}
+    page = browser.submit(SIGN_UP, **values)
+    assert page.status_code == 503
+    [path] = re.findall(r'<a href="([^"?]*)\?language=fi" lang="fi"', page.content.decode())
+    assert path == ClientLink.objects.get().merchant_path()
 
 
 def test_every_form_and_link_of_a_page_keeps_the_choice(browser, make_client_link):

@@ -92,6 +92,46 @@ def test_missing_csrf_cookie(make_client_link, user_agent):
     assert ("browser of an app" in answer.content.decode()) == (user_agent != NORMAL)
 
 
+def test_missing_csrf_cookie_where_a_mail_was_asked_for():
+    """The page that the merchant comes from cannot be opened again, and neither can this address."""
+    answer = Browser(enforce_csrf_checks=True).post("/onboarding/recover/", {"state": "x"})
+    assert (answer.status_code, heading(answer)) == (403, "Please allow cookies")
+    assert buttons(answer) == ["Contact Shopwise"]
+    assert "hreflang" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_address_that_takes_a_form_says_so_to_whoever_opens_it(browser, method):
+    answer = getattr(browser, method)("/onboarding/recover/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    if method == "get":
+        assert buttons(answer) == ["Contact Shopwise"]
+
+
+def test_links_away_do_not_tell_the_merchants_secret_address(browser, make_client_link, settings):
+    """The platform's own pages are the same site, to which a browser would tell the whole address."""
+    settings.MOLLIE_ONBOARDING_PRIVACY_URL = "/privacy/"
+    for columns in ({}, {"status": Status.REJECTED}):
+        text = browser.get(make_client_link(**columns).merchant_path()).content.decode()
+        links = re.findall(r"<a [^>]*>", text)
+        away = [link for link in links if 'href="?' not in link]
+        assert len(away) >= 2
+        assert all('rel="noreferrer"' in link for link in away)
+
+
+def test_other_account_is_told_so(settings, make_client_link, django_user_model):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    row = make_client_link(user=django_user_model.objects.create(username="invited"))
+    browser = Browser(enforce_csrf_checks=True)
+    words = "You are logged in with another account"
+    assert words not in browser.get(row.merchant_path()).content.decode()
+    browser.force_login(django_user_model.objects.create(username="other"))
+    page = browser.get(row.merchant_path())
+    assert words in page.content.decode()
+    assert buttons(page) == ["Log in to continue"]
+    assert "Contact Shopwise" in page.content.decode()
+
+
 @pytest.mark.parametrize(
     ("columns", "words", "button"),
     [
@@ -144,7 +184,7 @@ def test_contact_address_may_be_a_mail_address(settings, browser, make_client_li
     settings.MOLLIE_ONBOARDING_CONTACT_URL = "mailto:help@shopwise.example"
     answer = browser.get(make_client_link(status=Status.CANCELLED).merchant_path())
     assert (
-        '<a class="button" href="mailto:help@shopwise.example">Contact Shopwise</a>'
+        '<a class="button" href="mailto:help@shopwise.example" rel="noreferrer">Contact Shopwise</a>'
         in answer.content.decode()
     )
 
@@ -170,7 +210,7 @@ def test_every_page_says_what_it_is_about(settings, browser, make_client_link):
             "never your password",
         ):
             assert words in text
-        assert '<a href="https://platform.example/privacy/">Privacy policy</a>' in text
+        assert '<a href="https://platform.example/privacy/" rel="noreferrer">Privacy policy</a>' in text
 
 
 @pytest.mark.parametrize(

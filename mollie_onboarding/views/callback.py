@@ -118,14 +118,17 @@ def _answer(request: HttpRequest, completion: services.Completion) -> HttpRespon
     return see_other(path)
 
 
-@require_http_methods(["POST"])
 @merchant_view
 @sensitive_variables("state")
 def recover(request: HttpRequest) -> HttpResponse:
     """Mail the merchant's link to the stored address, for somebody who came back in another browser.
 
-    The answer is the same whether or not the state exists.
+    The answer is the same whether or not the state exists. Whoever opens the address again gets a page all the same.
     """
+    if request.method != "POST":
+        response = show_recovery(request, "unverified", status=405)
+        response.headers["Allow"] = "POST"
+        return response
     state = request.POST.get("state", "")[:MAX_PARAMETER]
     if not seconds_to_wait(f"recover {client_address(request)}", RECOVER_LIMIT):
         found = (

@@ -24,7 +24,7 @@ from mollie_onboarding.exceptions import (
     MollieResponseError,
     NotConnectedError,
 )
-from mollie_onboarding.languages import chosen_language, language_of_page, language_query
+from mollie_onboarding.languages import chosen_language, language_of_page, language_query, offer_languages
 from mollie_onboarding.links import read_link
 from mollie_onboarding.models import CHECK_INTERVAL, ClientLink
 from mollie_onboarding.state import browser_secret_of
@@ -84,7 +84,10 @@ def show_merchant_page(
     summary = summarize(row, answered)
     now = timezone.now()
     path = _path_of(request, row)
+    is_at_home = request.path == row.merchant_path()
     context: dict[str, Any] = {
+        # At the sign-up form's address, which could not lead to Mollie, another language is to show this page.
+        "languages": offer_languages(request, "" if is_at_home else row.merchant_path()),
         "client_link": row,
         "organization": row.organization,
         "status": summary.status,

@@ -80,6 +80,9 @@ def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Htt
 
 def show(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """The page `mollie_onboarding/<name>.html`, in the language that is active."""
+    # Not an address that only takes a form, or Mollie's answer.
+    match = request.resolver_match
+    may_open_again = match is not None and match.url_name in ("signup", "client_link")
     context = {
         "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
         "home_url": conf.home_url(),
@@ -89,11 +92,9 @@ def show(request: HttpRequest, name: str, context: dict[str, Any], status: int =
         "stylesheets": [*map(_static_url, conf.MOLLIE_ONBOARDING_STYLESHEETS)],
         "theme_url": theme_url(),
         "checklist": checklist("", ""),
-        "languages": offer_languages(request),
+        "languages": offer_languages(request) if may_open_again else [],
         "language_query": language_query(chosen_language(request)),
-        # An address that only takes a form or Mollie's answer cannot be opened again in another language.
-        "may_switch_language": request.resolver_match is not None
-        and request.resolver_match.url_name in ("signup", "client_link"),
+        "may_open_again": may_open_again,
         "in_app_browser": IN_APP_BROWSER.search(request.headers.get("User-Agent", "")) is not None,
         **context,
     }

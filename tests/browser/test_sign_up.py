@@ -83,9 +83,6 @@ def test_countries_have_their_own_legal_forms(open_browser, javascript):
     merchant = open_browser(java_script_enabled=javascript)
     merchant.page.goto(SIGN_UP)
     merchant.fill_in_sign_up("Bakkerij Keuze")
-    assert (
-        merchant.page.get_by_role("button", name="Update the form for this country").is_hidden() is javascript
-    )
     if not javascript:
         merchant.press("Update the form for this country")
 
