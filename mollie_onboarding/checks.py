@@ -16,7 +16,7 @@ from django.core.exceptions import FieldError, ImproperlyConfigured, SuspiciousF
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from .colors import LIGHT_SURFACE, READABLE, contrast
+from .colors import LIGHT_BACKGROUND, LIGHT_SURFACE, READABLE, contrast
 from .conf import MOLLIE_API_URL, MOLLIE_AUTHORIZE_URL, MOLLIE_LINK_HOSTS, conf
 from .enumerations import SCOPES
 from .forms import SignupForm
@@ -383,13 +383,14 @@ def _check_accent_color() -> list[CheckMessage]:
                 'Write it as six hexadecimal digits: "#0b5fff". Until then the pages keep their own colour.',
             )
         ]
-    ratio = contrast(accent, LIGHT_SURFACE)
+    ratio = min(contrast(accent, LIGHT_SURFACE), contrast(accent, LIGHT_BACKGROUND))
     if ratio < READABLE:
         return [
             _warning(
                 10,
-                f"MOLLIE_ONBOARDING_ACCENT_COLOR is too light to be read on white: {math.floor(ratio * 10) / 10}:1.",
-                f"Links have this colour. Take a darker shade, with at least {READABLE}:1.",
+                f"MOLLIE_ONBOARDING_ACCENT_COLOR is too light to be read on the pages: {math.floor(ratio * 10) / 10}:1.",
+                "Links have this colour. Take a darker shade, with at least "
+                f"{READABLE}:1 on {LIGHT_SURFACE} and on {LIGHT_BACKGROUND}.",
             )
         ]
     return []
@@ -500,6 +501,24 @@ def check_signup_form(**kwargs: Any) -> CheckResult:
                 32,
                 f"MOLLIE_ONBOARDING_SIGNUP_FORM has not exactly the columns of SignupForm: {' '.join(wrong)}.",
                 "Keep SignupForm.Meta as it is, and give fields of your own names that no column of ClientLink has.",
+            )
+        ]
+    return _check_required_columns(form_class)
+
+
+def _check_required_columns(form_class: type[SignupForm]) -> list[CheckMessage]:
+    """What a form leaves out when it is made is something that Mollie can do without."""
+    try:
+        fields = form_class().fields
+    except Exception:  # it may want the database or a request, which a check does not have
+        return []
+    required = {name for name, field in SignupForm.base_fields.items() if field.required}
+    if missing := sorted(required - set(fields)):
+        return [
+            _error(
+                33,
+                f"MOLLIE_ONBOARDING_SIGNUP_FORM leaves out what Mollie cannot do without: {' '.join(missing)}.",
+                "Keep these fields. Where you know the value, fill it in by initial_for, and hide the field if you like.",
             )
         ]
     return []

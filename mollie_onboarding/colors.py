@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 
 LIGHT_SURFACE = "#ffffff"  # merchant.css, --mollie-onboarding-surface
-DARK_SURFACE = "#1b212a"  # the same, where the merchant's device is dark
+LIGHT_BACKGROUND = (
+    "#f3f5f8"  # --mollie-onboarding-background: what is around the surface, with links of its own
+)
+DARK_SURFACE = "#1b212a"  # --mollie-onboarding-surface, where the merchant's device is dark
 READABLE = 4.5  # www.w3.org/TR/WCAG22/#contrast-minimum
 STEPS = 64  # from a colour to white
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -24,7 +25,7 @@ from .enumerations import (
 )
 from .languages import LANGUAGE_NAMES
 from .models import BODY_COLUMNS, ClientLink
-from .registers import find_language, find_registration_number, find_vat_number
+from .registers import REGISTERS, find_language, find_registration_number, find_vat_number
 
 if TYPE_CHECKING:
     ClientLinkForm = forms.ModelForm[ClientLink]
@@ -68,11 +69,21 @@ def default_locale(country: str = "") -> str:
 def preset_country(given: str, accept_language: str) -> str:
     """The country to begin with, '' for none: the one that the address gives, else that of the browser's languages.
 
-    A browser says `de-AT` or only `de`; the first language that names a country of this world decides.
+    A browser says `de-AT` or only `de`; the first language with a country that we know a register of decides. Others are
+    left out because many browsers are in American English wherever they are.
     """
-    tags = [tag for tag, _weight in parse_accept_lang_header(accept_language.lower())]
-    codes = [given, *(code for tag in tags for code in tag.split("-")[1:])]
-    return next((code.upper() for code in codes if code.upper() in countries.countries), "")
+    if given.upper() in countries.countries:
+        return given.upper()
+    accepted = parse_accept_lang_header(accept_language.lower())
+    regions = (_region_of(tag) for tag, weight in accepted if weight > 0)
+    return next((region for region in regions if region in LEGAL_ENTITIES or region in REGISTERS), "")
+
+
+def _region_of(tag: str) -> str:
+    """The country that a language tag names, '' for none. RFC 5646, section 2.1"""
+    # A single letter begins an extension, in which two letters mean something else.
+    _language, *subtags = [*takewhile(lambda subtag: len(subtag) != 1, tag.split("-"))] or [""]
+    return next((subtag.upper() for subtag in subtags if len(subtag) == 2), "")
 
 
 class LegalEntityInput(forms.TextInput):
@@ -136,7 +147,9 @@ class SignupForm(ClientLinkForm):
         super().__init__(*args, **kwargs)
         self.country = self._chosen("country")
         self.legal_entity = self._chosen("legal_entity")
-        if not self.is_bound and self._has_another_country():
+        # It is not offered any more: the merchant chooses one of the new country, or none.
+        self.had_another_country = self._has_another_country()
+        if self.had_another_country:
             self.legal_entity = self.initial["legal_entity"] = ""
         self.fields["country"] = forms.ChoiceField(
             label=self.fields["country"].label, choices=country_choices
@@ -158,7 +171,8 @@ class SignupForm(ClientLinkForm):
 
     def _chosen(self, name: str) -> str:
         # Not by self[name], which would remember the field before it is replaced.
-        return str((self.data if self.is_bound else self.initial).get(name) or "")
+        value = self.data.get(self.add_prefix(name)) if self.is_bound else self.initial.get(name)
+        return str(value or "").strip()
 
     def _offer_legal_entities(self) -> None:
         """A select for a field that takes any code: Mollie may know more legal forms than the list does."""
@@ -171,10 +185,12 @@ class SignupForm(ClientLinkForm):
             self.fields["legal_entity"].help_text = _("Choose the country to see its legal forms.")
 
     def _has_another_country(self) -> bool:
-        """Whether the legal form is known as another country's: it goes when the merchant changes the country only."""
+        """Whether the legal form is known as another country's, because the merchant changed the country only."""
         home = self.legal_entity[:2].upper()
         return (
-            bool(self.country) and home != self.country and self.legal_entity in LEGAL_ENTITIES.get(home, {})
+            self.country in countries.countries
+            and home != self.country
+            and self.legal_entity in LEGAL_ENTITIES.get(home, {})
         )
 
     def _name_numbers(self) -> None:
@@ -223,6 +239,28 @@ class SignupForm(ClientLinkForm):
         for name, values in attributes.items():
             self.fields[name].widget.attrs.update(values)
 
+    # What is wrong.
+
+    def clean_legal_entity(self) -> str:
+        """A code that is in no list may be a new one of Mollie's; one of another country's list is a mistake."""
+        if self.had_another_country:
+            raise forms.ValidationError(_("Choose a legal form of this country."))
+        return str(self.cleaned_data["legal_entity"])
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """What `ClientLink.clean` finds in a field that the platform's form leaves out is said at the top."""
+        if field is None and hasattr(error, "error_dict"):
+            for name, errors in error.error_dict.items():
+                super().add_error(name if name in self.fields else None, errors)
+        else:
+            super().add_error(field, error)
+
+    def add_refusal(self, column: str, sentence: str) -> None:
+        """Show Mollie's refusal at the field that it names, at the top when it names none of ours."""
+        self.add_error(
+            column if column in self.fields else None, _("Mollie says: %(sentence)s") % {"sentence": sentence}
+        )
+
     # What of the form the page shows at once.
 
     def needs_registration_office(self) -> bool:
@@ -267,12 +305,3 @@ class SignupForm(ClientLinkForm):
         For a platform to fill in. It runs in one transaction with the client link, which is saved already, and again
         when the form comes again, corrected or by a double click: the same twice must be the same as once.
         """
-
-    def add_refusal(self, column: str, sentence: str) -> None:
-        """Show Mollie's refusal at the field that it names, at the top when it names none of ours."""
-        self.add_error(
-            column if column in self.fields else None, _("Mollie says: %(sentence)s") % {"sentence": sentence}
-        )
-
-
-assert set(SignupForm.Meta.fields) == set(BODY_COLUMNS)  # noqa: S101 (mass assignment: no column more)

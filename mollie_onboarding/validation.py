@@ -1,7 +1,8 @@
 """What Mollie asks of a client link request, checked before the call.
 
 The one place for the sign-up form, the admin, an import and code: `ClientLink.clean` comes here. An error is what Mollie
-is known to refuse; a warning is what looks like a slip and may still be right. docs.mollie.com/reference/create-client-link
+is known to refuse, or what no name should carry into a mail of ours; a warning is what looks like a slip and may still be
+right. docs.mollie.com/reference/create-client-link
 """
 
 from __future__ import annotations
@@ -32,6 +33,18 @@ Messages = dict[str, list[str | Promise]]
 
 # Letters and digits with the separators that people write: anything else is no number of any register.
 NUMBER = re.compile(r"^(?=.*\d)[^\W_][\w .,/()\-+&]*$")
+# What moves text to another line or turns the direction of what follows; joiners, as in emoji, are none of these.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+WEB_ADDRESS = "://"
+# Anybody may type a name, and a mail takes it to a mailbox that need not be theirs: it must not carry a message. An
+# organization may still be called A/S Fisk or Booking.com.
+NOT_IN_NAMES = re.compile(f"{WEB_ADDRESS}|{CONTROL_CHARACTERS.pattern}")
+NOT_IN_PERSONAL_NAMES = re.compile(rf"www\.|[/\\@<>]|{NOT_IN_NAMES.pattern}", re.IGNORECASE)
+FORBIDDEN_IN_NAMES = {
+    "organization_name": NOT_IN_NAMES,
+    "owner_given_name": NOT_IN_PERSONAL_NAMES,
+    "owner_family_name": NOT_IN_PERSONAL_NAMES,
+}
 CODE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 EARLIEST_INCORPORATION = date(1000, 1, 1)
 
@@ -57,12 +70,15 @@ REGISTRATION_NUMBER_SHAPES = {
 
 
 def find_errors(values: Mapping[str, Any]) -> Messages:
-    """What Mollie would refuse, by column; empty when nothing is. `values` are the columns of a client link."""
+    """What is wrong, by column; empty when nothing is. `values` are the columns of a client link."""
     errors: Messages = {}
 
     def refuse(column: str, message: str | Promise) -> None:
         errors.setdefault(column, []).append(message)
 
+    for column, forbidden in FORBIDDEN_IN_NAMES.items():
+        if forbidden.search(values.get(column) or ""):
+            refuse(column, _("Leave web addresses and special characters out of names."))
     country = values.get("country") or ""
     if country and country not in countries.countries:
         refuse("country", _("Choose a country by its two-letter code, such as NL."))

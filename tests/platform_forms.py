@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
+from django_countries.fields import Country
 
 from mollie_onboarding.forms import SignupForm
 from mollie_onboarding.models import ClientLink
@@ -44,6 +45,60 @@ class LeavesOutTheVatNumber(SignupForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         del self.fields["vat_number"]
+
+
+class LeavesOut(SignupForm):
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.left_out:
+            del self.fields[name]
+
+
+class LeavesOutThePostalCode(LeavesOut):
+    left_out = ("postal_code", "legal_entity")
+
+
+class LeavesOutTheOwner(LeavesOut):
+    left_out = ("owner_email", "owner_given_name", "owner_family_name", "organization_name", "nonce")
+
+
+class LeavesOutTheCountry(LeavesOut):
+    left_out = ("country",)
+
+
+class NeedsARequest(SignupForm):
+    def __init__(self, *args: Any, request: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+class HidesTheOwner(SignupForm):
+    """The platform knows who it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner_email"].widget = forms.HiddenInput()
+
+
+class AsksForMuch(SignupForm):
+    """With inputs of several values, of several parts, and with a file."""
+
+    prefix = "shop"
+    sells = forms.MultipleChoiceField(choices=[("shoes", "Shoes"), ("hats", "Hats"), ("coats", "Coats")])
+    opened = forms.SplitDateTimeField(required=False)
+    newsletter = forms.BooleanField(required=False, initial=True)
+    source = forms.CharField(initial="fair", disabled=True)
+    passport = forms.FileField()
+
+    @classmethod
+    def initial_for(cls, request: Any, reference: str) -> dict[str, Any]:
+        return {"country": Country("BE")}
+
+    def store_extra(self, client_link: ClientLink) -> None:
+        get_user_model().objects.create(
+            username=str(client_link.pk), last_name=self.cleaned_data["passport"].read().decode()
+        )
 
 
 class WritesTheReference(SignupForm):

@@ -164,6 +164,10 @@ MISTAKES = {
         {"SIGNUP_FORM": "tests.platform_forms.WritesEverything"},
         {"SIGNUP_FORM": "tests.platform_forms.LacksTheCity"},
     ],
+    "E033": [
+        {"SIGNUP_FORM": "tests.platform_forms.LeavesOutTheOwner"},
+        {"SIGNUP_FORM": "tests.platform_forms.LeavesOutTheCountry"},
+    ],
     "W001": [{"SCOPES": ["organizations.read", "onboarding.read", "onbording.write"]}],
     "W002": [{"SCOPES": "organizations.read"}],
     "W003": [{"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}],
@@ -176,7 +180,8 @@ MISTAKES = {
         {"UNCONNECTED_RETENTION": timedelta(days=89)},
         {"UNCONNECTED_RETENTION": timedelta(days=180), "LINK_LIFETIME": timedelta(days=181)},
     ],
-    "W010": [{"ACCENT_COLOR": "#ffcc00"}, {"ACCENT_COLOR": "#777"}, {"ACCENT_COLOR": "#777777"}],
+    # The last three can be read on white, and not on the grey around it.
+    "W010": [{"ACCENT_COLOR": color} for color in ("#ffcc00", "#777", "#767676", "#747474", "#717171")],
     "W011": [
         {"STYLESHEETS": ["mollie_onboarding/no-such.css"]},
         {"STYLESHEETS": "mollie_onboarding/merchant.css,shop/onboarding.css"},
@@ -194,7 +199,7 @@ every_mistake = pytest.mark.parametrize(
 
 
 def test_every_check_id_has_a_mistake():
-    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 33)] + [
+    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 34)] + [
         f"W{number:03}" for number in range(1, 13)
     ]
 
@@ -254,7 +259,7 @@ def test_mistake_is_found(change, check_id, mistake):
         },
         {"API_URL": "", "AUTHORIZE_URL": "", "LINK_HOSTS": "", "REDIRECT_URI": "", "APPROVAL_PROMPT": ""},
         {"ACCENT_COLOR": "", "PLATFORM_LOGO": "", "STYLESHEETS": (), "SIGNUP_FORM": "", "RETURN_HOSTS": ""},
-        {"ACCENT_COLOR": "#767676"},
+        {"ACCENT_COLOR": "#707070"},
         {"ACCENT_COLOR": "#06C", "PLATFORM_LOGO": "mollie_onboarding/icon.svg"},
         {
             "PLATFORM_LOGO": "https://cdn.example/logo.svg",
@@ -266,8 +271,11 @@ def test_mistake_is_found(change, check_id, mistake):
         {"CONTACT_URL": None, "PRIVACY_URL": "", "RETURN_URL": None},
         {"RETURN_HOSTS": ["shop.example", "shop.example:8443", "127.0.0.1:8000", "[2001:db8::1]:8000"]},
         {"SIGNUP_FORM": "tests.platform_forms.AsksForTheWebsite"},
+        {"SIGNUP_FORM": "tests.platform_forms.LeavesOutThePostalCode"},
+        {"SIGNUP_FORM": "tests.platform_forms.HidesTheOwner"},
+        {"SIGNUP_FORM": "tests.platform_forms.NeedsARequest"},
     ],
-    ids=range(33),
+    ids=range(36),
 )
 def test_correct_settings(change, correct):
     change(**correct)
@@ -342,6 +350,8 @@ def test_unknown_scopes_are_named(change):
         ("DeclaresTheStatus", "status"),
         ("WritesEverything", "reference user"),
         ("LacksTheCity", "city"),
+        ("LeavesOutTheOwner", "organization_name owner_email owner_family_name owner_given_name"),
+        ("LeavesOutTheCountry", "country"),
     ],
 )
 def test_columns_of_a_form_that_are_too_many_or_too_few_are_named(change, name, columns):
@@ -360,11 +370,12 @@ def test_form_that_django_refuses_is_no_traceback(change):
 
 
 def test_contrast_is_never_rounded_up_to_what_is_enough(change):
-    change(ACCENT_COLOR="#777777")  # 4.48
+    change(ACCENT_COLOR="#717171")  # 4.469; on white 4.88
 
     [message] = found()
 
     assert message.msg.endswith(" 4.4:1.")
+    assert message.hint.endswith("at least 4.5:1 on #ffffff and on #f3f5f8.")
 
 
 def test_files_are_not_looked_for_where_django_does_not_serve_them(change, settings):

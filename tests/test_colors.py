@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mollie_onboarding.colors import DARK_SURFACE, contrast, for_dark, normalize, on_color
+import mollie_onboarding
+from mollie_onboarding.colors import (
+    DARK_SURFACE,
+    LIGHT_BACKGROUND,
+    LIGHT_SURFACE,
+    contrast,
+    for_dark,
+    normalize,
+    on_color,
+)
+from mollie_onboarding.services import mailing
 from mollie_onboarding.views.theme import theme_url
+
+STYLESHEET = Path(mollie_onboarding.__file__).parent / "static/mollie_onboarding/merchant.css"
 
 colors = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
 
@@ -77,6 +90,22 @@ def test_color_that_is_light_enough_stays_on_dark():
 def test_color_that_is_too_dark_is_mixed_with_as_little_white_as_it_takes():
     assert contrast(for_dark("#0b5fff"), DARK_SURFACE) == pytest.approx(4.5, abs=0.1)
     assert re.fullmatch("#[0-9a-f]{6}", for_dark("#000000"))
+
+
+def test_colors_are_those_of_the_pages():
+    source = STYLESHEET.read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", source.partition("/* The page */")[0], re.DOTALL)
+
+    def color(scheme, name):
+        [value] = re.findall(rf"--mollie-onboarding-{name}: (.*?);", scheme)
+        return normalize(value)
+
+    assert color(light, "accent") == mailing.ACCENT_COLOR
+    assert color(light, "surface") == LIGHT_SURFACE
+    assert color(light, "background") == LIGHT_BACKGROUND
+    assert color(dark, "surface") == DARK_SURFACE
+    # What can be read on the surface can be read on what is around it, which is darker still.
+    assert contrast("#ffffff", color(dark, "background")) > contrast("#ffffff", DARK_SURFACE)
 
 
 # The stylesheet.

@@ -159,9 +159,12 @@ for username in ("operator", ""):
     found[f"hidden from {username or 'strangers'}"] = "Atelier" not in open_as(username) + open_as(username, "/onboarding/signup/")
 found["strangers see a form"] = 'name="website"' in open_as("")
 
-def sign_up(path):
+def sign_up(path, username="merchant", **fields):
+    browser = Client(SERVER_NAME="127.0.0.1")
+    if username:
+        browser.force_login(User.objects.get(username=username))
     with sandbox_mollie():
-        Client(SERVER_NAME="127.0.0.1").post(path, FIELDS)
+        browser.post(path, {**FIELDS, **fields})
     return ClientLink.objects.order_by("-created_at").first()
 row = sign_up(shop.sign_up_path())
 found["reference"] = row.reference == str(shop.pk)
@@ -171,10 +174,17 @@ found["website"] = shop.website == "https://atelier-noor.example"
 found["website on the dashboard"] = 'href="https://atelier-noor.example"' in open_as("merchant", "/")
 found["again"] = sign_up(shop.sign_up_path()) == row
 found["begins with the website"] = 'value="https://atelier-noor.example"' in open_as("merchant")
-stranger = sign_up("/onboarding/signup/?next=https://evil.example/")
+guests = [sign_up(shop.sign_up_path(), username, website=website)
+    for username in ("", "operator") for website in ("", "evil.example")]
+shop.refresh_from_db()
+found["website is the owner's alone"] = shop.website == "https://atelier-noor.example"
+sign_up(shop.sign_up_path(), website="")
+shop.refresh_from_db()
+found["owner may empty it"] = shop.website == ""
+stranger = sign_up("/onboarding/signup/?next=https://evil.example/", "")
 found["stranger"] = (stranger.reference, stranger.return_url) == ("", "")
 found["others keep theirs"] = not Shop.objects.exclude(pk=shop.pk).exclude(website="").exists()
-for made in (row, stranger):
+for made in {row, stranger, *guests}:
     made.delete()
 Shop.objects.filter(pk=shop.pk).update(website="")
 print(json.dumps(found))
@@ -353,6 +363,19 @@ def test_pages_are_the_platforms_own(demo):
 
 def test_pages_have_every_language(demo):
     assert read(demo, LANGUAGES) == "ca cs da de en es fi fr hu is it lt lv nb nl pl pt sk sv".split()
+
+
+def test_form_of_the_readme_is_a_whole_module(tmp_path):
+    code = readme_blocks()["shop/forms.py"]
+    script = f"""
+import json
+from mollie_onboarding.forms import SignupForm
+module = {{"__name__": "example_project.shop.forms", "__package__": "example_project.shop"}}
+exec({code!r}, module)
+print(json.dumps(issubclass(module["ShopSignupForm"], SignupForm)))
+"""
+
+    assert read(tmp_path, script) is True
 
 
 def test_settings_are_those_of_the_readme(tmp_path):

@@ -25,6 +25,7 @@ from mollie_onboarding.models import BODY_COLUMNS, ClientLink
 from mollie_onboarding.registers import REGISTERS
 from tests.conftest import MERCHANT
 from tests.pages import Page
+from tests.platform_forms import HidesTheOwner, LeavesOutThePostalCode
 
 pytestmark = pytest.mark.django_db
 
@@ -156,15 +157,25 @@ def test_default_locale_of_a_country(language, country, locale):
         ("", "de-AT", "AT"),
         ("", "de", ""),
         ("", "de,en;q=0.9,en-gb;q=0.7", "GB"),
+        ("", "en-US,en;q=0.9,nl;q=0.8", ""),  # as browsers come, wherever they are
+        ("", "en-US,en;q=0.9,nl-BE;q=0.8", "BE"),
+        ("", "en-us,pl-PL;q=0.5", "PL"),
+        ("", "nl-NL;q=0", ""),
+        ("", "de-1996-AT", "AT"),
+        ("", "de-DE-u-co-phonebk", "DE"),
+        ("", "en-u-ca-nl", ""),
+        ("", "x-de-nl", ""),
+        ("", "sgn-be-fr", "BE"),
         ("", "en;q=0.9,fr-BE;q=0.5,nl-NL;q=0.8", "NL"),
         ("", "es-419,pt-PT", "PT"),
-        ("", "zh-Hant-TW", "TW"),
+        ("", "zh-Hant-TW,de-Latn-CH", "CH"),
         ("", "xx-ZZ,sv-FI", "FI"),
         ("", "*", ""),
         ("", "", ""),
         ("", "nonsense;;,=", ""),
         ("de", "nl-NL", "DE"),
         ("FR", "", "FR"),
+        ("us", "nl-NL", "US"),
         ("ZZ", "nl-NL", "NL"),
         ("Netherlands", "", ""),
         ("\x00", "", ""),
@@ -217,8 +228,9 @@ def test_legal_entities_are_in_the_language_of_their_country(country, code, lang
 @pytest.mark.parametrize(
     ("country", "code", "name"),
     [
-        ("DE", "nl-bv", "Besloten Vennootschap (BV)"),
         ("", "nl-bv", "Besloten Vennootschap (BV)"),
+        ("XX", "nl-bv", "Besloten Vennootschap (BV)"),
+        ("DE", "nl-new-at-mollie", "nl-new-at-mollie"),
         ("NL", "nl-new-at-mollie", "nl-new-at-mollie"),
         ("NL", "<Stichting>", "<Stichting>"),
     ],
@@ -249,7 +261,22 @@ def test_legal_entity_of_another_country_goes_when_the_country_is_changed(countr
     assert form.legal_entity == kept
 
 
-@pytest.mark.parametrize("code", ["", "nl-bv", "be-bv", "other", "nl-new-at-mollie"])
+@pytest.mark.parametrize("country", ["DE", "US"])
+def test_legal_entity_of_another_country_is_refused(country):
+    form = submitted(country=country, legal_entity=" nl-bv ")
+
+    assert form.errors == {"legal_entity": ["Choose a legal form of this country."]}
+    assert options(form, "legal_entity") == [code for code, name in legal_entity_choices(country)]
+    assert selected(form, "legal_entity") == []
+    assert form.legal_entity == ""
+
+
+def test_legal_entity_of_a_country_that_is_none_is_not_mentioned():
+    assert set(submitted(country="XX", legal_entity="nl-bv").errors) == {"country"}
+    assert set(submitted(country="", legal_entity="nl-bv").errors) == {"country"}
+
+
+@pytest.mark.parametrize("code", ["", "nl-bv", "other", "nl-new-at-mollie", "be-new-at-mollie"])
 def test_legal_entity_accepted(code):
     form = submitted(legal_entity=code)
 
@@ -280,7 +307,7 @@ def test_registration_office_of_another_country_is_kept_and_seen():
 
 
 def test_registration_office_that_mollie_misses_is_asked_for():
-    form = submitted(country="AT")
+    form = submitted(country="AT", legal_entity="")
     assert form.is_valid()
 
     form.add_refusal("registration_office", "It is required")
@@ -571,11 +598,11 @@ def test_page_keeps_values_that_were_sent():
             assert option["value"] == value
         else:
             assert unescape(field["value"] or "") == value
-    assert page.find("form")["data-remember"] == "sent"
+    assert "data-sent-before" in page.find("form").attributes
 
 
 def test_page_remembers_what_is_typed_into_a_new_form():
-    assert render(SignupForm()).find("form")["data-remember"] == "empty"
+    assert "data-sent-before" not in render(SignupForm()).find("form").attributes
 
 
 class ChoosingForm(SignupForm):
@@ -592,7 +619,7 @@ class ChoosingForm(SignupForm):
 
 
 def test_page_of_a_form_of_the_platforms_own():
-    page = render(ChoosingForm({**MERCHANT, "size": "xl", "country": "DE"}))
+    page = render(ChoosingForm({**MERCHANT, "size": "xl", "country": "DE", "legal_entity": ""}))
 
     group = page.find("input", name="size", value="s")
     [fieldset] = [part for part in page.find_all("fieldset") if part["aria-describedby"]]
@@ -605,6 +632,23 @@ def test_page_of_a_form_of_the_platforms_own():
     assert page.find_all("input", name="vat_number") == []
     assert page.find_all("select", name="owner_locale") == []
     assert all("open" not in part.attributes for part in page.find("form").find_all("details"))
+
+
+@pytest.mark.parametrize("form", [HidesTheOwner(initial=MERCHANT), HidesTheOwner(MERCHANT)])
+def test_page_draws_a_field_that_the_platform_hid_once(form):
+    page = render(form)
+
+    field = page.find("input", name="owner_email")
+    assert (field["type"], field["value"]) == ("hidden", MERCHANT["owner_email"])
+    assert page.find_all("label", **{"for": "id_owner_email"}) == []
+
+
+def test_page_does_not_draw_a_field_that_the_platform_left_out():
+    page = render(LeavesOutThePostalCode(MERCHANT))
+
+    shown = [label["for"] for label in page.find_all("label")]
+    assert not {"id_postal_code", "id_legal_entity", "", None} & {*shown}
+    assert "id_city" in shown
 
 
 # Cleaning
@@ -707,7 +751,17 @@ def test_form_takes_no_column_more(operator, make_client_link):
 
 
 def test_fields_are_the_body_of_the_request():
+    assert sorted(SignupForm.Meta.fields) == sorted(BODY_COLUMNS)  # mass assignment: no column more
     assert set(SignupForm().fields) == {*BODY_COLUMNS, "nonce"}
+
+
+def test_error_of_a_field_that_is_left_out_is_at_the_top():
+    form = LeavesOutThePostalCode({**MERCHANT, "city": ""})
+
+    assert form.errors == {
+        "city": ["Enter the city that goes with the street."],
+        "__all__": ["Enter the postal code that goes with the street."],
+    }
 
 
 # Mollie's refusal

@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
+from django.urls import reverse_lazy
 from django.utils import timezone
 
 from mollie_onboarding import colors, services
@@ -237,13 +238,53 @@ def test_names_begin_no_line_and_turn_nothing_around(purpose):
 
     message = example(purpose, organization_name=evil, owner_given_name=evil, organization=organization)
 
-    plain = "Jansen Bcc: a@b.example https://evil.example/ gro"
+    plain = "Jansen Bcc: a@b.example … gro"
     assert plain in message.subject
     assert plain in message.body
     assert plain in html_of(message)
-    assert "\nhttps://evil.example" not in message.body
+    assert "evil.example" not in message.subject + message.body + html_of(message)
     assert message.message()["Bcc"] is None
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in message.subject + message.body + html_of(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Booking.com B.V.", "Booking.com B.V."),
+        ("www.jansen.example A/S", "www.jansen.example A/S"),
+        ("Jansen: log in at (HTTPS://evil.example/x), now", "Jansen: log in at … now"),
+        ("a://b c://d Jansen", "… … Jansen"),
+        ("https://jansen.example", "…"),
+        ("://", "…"),
+    ],
+)
+def test_names_bring_no_address_of_their_own(name, plain):
+    """Rows that are older than the rule of the form, or were made by code."""
+    message = example(
+        Purpose.CONNECTED,
+        organization_name=name,
+        owner_given_name=name,
+        organization=Organization(organization_id="org_1", name=name),
+    )
+
+    assert message.subject == f"Shopwise: {plain} is connected with Mollie"
+    assert f"Hello {plain[:40]}" in message.body
+    assert f"The Mollie organization {plain} (org_1) was just connected with Shopwise, for {plain}." in (
+        paragraphs(message.body)
+    )
+    assert f"The Mollie organization {plain} (org_1) " in " ".join(Page(html_of(message)).paragraphs)
+
+
+def test_greeting_is_too_short_for_a_message_of_somebody_else():
+    longest = "Wolfgang-Amadeus Maximilian-Theophilus J"
+    assert len(longest) == 40
+
+    assert f"Hello {longest},\n" in example(owner_given_name=longest).body
+    cut = example(owner_given_name=longest + "r")
+    assert f"Hello {longest[:-1]}…,\n" in cut.body
+    assert Page(html_of(cut)).paragraphs[1] == f"Hello {longest[:-1]}…,"
+    name = "Stichting " + "x" * 240
+    assert name in example(organization_name=name).body
 
 
 def test_headers_ask_for_no_automatic_answer():
@@ -272,6 +313,32 @@ def test_contact_can_be_read_and_followed(settings, purpose, contact_url, shown)
     assert f"Questions? Contact Shopwise:\n{shown}\n" in message.body
     assert page.paragraphs.count(f"Questions? Contact Shopwise: {shown}") == 1
     assert [link["href"] for link in page.all("a")].count(contact_url) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("/help/", "https://platform.example/help/"),
+        ("/help?topic=1#mollie", "https://platform.example/help?topic=1#mollie"),
+        (reverse_lazy("mollie_onboarding:signup"), "https://platform.example/onboarding/signup/"),
+        ("https://shop.example/help", "https://shop.example/help"),
+    ],
+)
+@pytest.mark.parametrize("purpose", [Purpose.INVITATION, Purpose.CONNECTED])
+def test_paths_of_the_platform_are_full_addresses(settings, purpose, url, address):
+    settings.MOLLIE_ONBOARDING_CONTACT_URL = settings.MOLLIE_ONBOARDING_PRIVACY_URL = url
+    message = example(purpose)
+    page = Page(html_of(message))
+
+    assert f"Questions? Contact Shopwise:\n{address}\n\nPrivacy policy:\n{address}\n" in message.body
+    assert f"Questions? Contact Shopwise: {address}" in page.paragraphs
+    assert {link["href"] for link in page.all("a")} == {EXAMPLE_URL, address}
+
+
+def test_telephone_stays_a_telephone(settings):
+    settings.MOLLIE_ONBOARDING_CONTACT_URL = "tel:+31201234567"
+
+    assert "tel:+31201234567" in {link["href"] for link in Page(html_of(example())).all("a")}
 
 
 def test_language_and_direction_are_where_mail_programs_leave_them(settings):
@@ -510,6 +577,50 @@ def test_preview_and_test_hold_no_secret(sandbox, staff, make_client_link, query
         assert row.url not in text
     assert EXAMPLE_URL in test.body
     assert Client().get(EXAMPLE_URL.removeprefix("https://platform.example")).status_code == 404
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_templates_of_a_platform_find_no_secret_in_the_row(
+    sandbox, staff, make_client_link, settings, tmp_path, purpose
+):
+    """The row is a documented variable of the templates, and its properties are no secret to them."""
+    organization = Organization.objects.create(organization_id="org_1", connection_status="lost")
+    row = make_client_link(send_requested_at=timezone.now(), reference="shop-5")
+    services.send_onboarding_link(row.pk)
+    ClientLink.objects.update(status=Status.CONNECTED, organization=organization)
+    row.refresh_from_db()
+    assert row.url
+    secret = row.merchant_path().split("/")[-2].split(".")
+    template = tmp_path / "mollie_onboarding" / "mail" / f"{purpose.template}_body.txt"
+    template.parent.mkdir(parents=True)
+    template.write_text(
+        "{% autoescape off %}{{ client_link.merchant_url }} {{ client_link.merchant_path }} [{{ client_link.url }}] "
+        "{{ client_link.reference }} {{ client_link }} {{ client_link.organization.organization_id }} "
+        "{{ client_link.needs_reconnecting }} {{ client_link.status }}{% endautoescape %}"
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    before = snapshot()
+
+    query = {"mail": purpose.value}
+    preview_text = shown(staff.get(preview(row), query)).body
+    staff.post(preview(row), {**query, **csrf(staff)})
+    test_text = mail.outbox[-1].body
+
+    for text in (preview_text, test_text):
+        assert "[] shop-5 Bakkerij Jansen org_1 True connected" in text
+        assert secret[0] not in text
+        assert secret[2] not in text
+        url = text.split()[0]
+        assert url.startswith("https://platform.example/onboarding/link/")
+        assert Client().get(url.removeprefix("https://platform.example")).status_code == 404
+    assert snapshot() == before
+    # And what merchants get is as it was.
+    row.refresh_from_db()
+    context = {"url": row.merchant_url()}
+    assert (
+        row.merchant_url()
+        in services.mailing.build_mail(row, purpose.template, message_id="1", context=context).body
+    )
 
 
 def test_looking_at_the_preview_changes_nothing(sandbox, staff, make_client_link):

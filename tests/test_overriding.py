@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError
 from django.test import RequestFactory
 from django.utils.http import urlencode
@@ -19,6 +20,7 @@ from mollie_onboarding.forms import SignupForm
 from mollie_onboarding.links import sign_reference
 from mollie_onboarding.models import ClientLink, Status
 from tests.conftest import MERCHANT, Browser, authorization_url, page_status
+from tests.pages import Page
 from tests.test_links import EVIL_URLS
 from tests.test_signup import SIGNUP, field_html, hidden_fields
 
@@ -247,6 +249,85 @@ def test_form_of_the_platform_may_ask_less(sandbox, browser, use_form):
     assert refused.content.decode().count("Mollie says: It is needed") == 1
     assert page_status(browser.post(SIGNUP, hidden_fields(refused) | MERCHANT)) == "started"
     assert ClientLink.objects.get().vat_number == ""
+
+
+def test_form_of_the_platform_may_not_ask_for_what_an_address_needs(sandbox, browser, use_form):
+    use_form("LeavesOutThePostalCode")
+
+    response = browser.submit(SIGNUP, **MERCHANT)
+
+    assert page_status(response) == "error"
+    assert (
+        Page(response).find(id="errors").text.count("Enter the postal code that goes with the street.") == 1
+    )
+    assert not ClientLink.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["LeavesOutTheOwner", "LeavesOutTheCountry"])
+def test_form_that_a_check_refuses_is_no_server_error(sandbox, browser, use_form, name):
+    use_form(name)
+
+    assert page_status(browser.get(SIGNUP)) == "ready"
+    response = browser.submit(SIGNUP, **MERCHANT)
+
+    assert response.status_code == 200
+    assert page_status(response) == "error"
+
+
+# Several values, several parts, and files.
+
+
+MUCH = {
+    **{f"shop-{name}": value for name, value in MERCHANT.items()},
+    "shop-sells": ["shoes", "coats"],
+    "shop-opened_0": "2020-02-29",
+    "shop-opened_1": "09:30",
+}
+
+
+def test_form_may_take_files(sandbox, browser, use_form):
+    assert Page(browser.get(SIGNUP)).find("form", method="post")["enctype"] is None
+    use_form("AsksForMuch")
+    page = browser.get(SIGNUP)
+    assert Page(page).find("form", method="post")["enctype"] == "multipart/form-data"
+
+    passport = SimpleUploadedFile("passport.txt", b"Jan Jansen")
+    response = browser.post(SIGNUP, {**hidden_fields(page), **MUCH, "shop-passport": passport})
+
+    assert page_status(response) == "started"
+    assert website_of(ClientLink.objects.get()) == "Jan Jansen"
+
+
+@pytest.mark.parametrize("limit", ["9/h", "1/h"])
+def test_form_that_is_shown_again_keeps_all_values(sandbox, browser, use_form, settings, limit):
+    settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = limit
+    use_form("AsksForMuch")
+    fields = {**hidden_fields(browser.get(SIGNUP)), **MUCH}
+    if limit == "1/h":
+        browser.post(SIGNUP, fields)
+    else:
+        fields["choose_country"] = "1"
+
+    passport = SimpleUploadedFile("passport.txt", b"Jan Jansen")
+    page = Page(browser.post(SIGNUP, {**fields, "shop-passport": passport}))
+
+    chosen = page.find("select", name="shop-sells").find_all("option")
+    assert [tag["value"] for tag in chosen if "selected" in tag.attributes] == ["shoes", "coats"]
+    kept = {tag["name"]: tag["value"] for tag in page.find_all("input")}
+    assert (kept["shop-opened_0"], kept["shop-opened_1"]) == ("2020-02-29", "09:30")
+    assert kept["shop-organization_name"] == "Bakkerij Jansen"
+    assert kept["shop-source"] == "fair"
+    assert "checked" not in page.find("input", name="shop-newsletter").attributes
+    assert "passport.txt" not in page.text
+    assert page.find("option", value="nl-bv").attributes.keys() >= {"selected"}
+
+
+def test_form_may_begin_with_a_country_of_django_countries(browser, use_form):
+    use_form("AsksForMuch")
+
+    page = Page(browser.get(SIGNUP))
+
+    assert "selected" in page.find("select", name="shop-country").find("option", value="BE").attributes
 
 
 # Where the merchant goes on.

@@ -8,6 +8,7 @@ import re
 import threading
 import uuid
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import django
@@ -320,6 +321,43 @@ def test_reference_that_is_too_old_is_refused(browser):
         assert browser.get(path).status_code == 400
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_reference_that_is_too_old_leads_back_to_the_platform(sandbox, browser, settings, method):
+    settings.MOLLIE_ONBOARDING_RETURN_URL = "/dashboard/?tab=a&shop=1"
+    path = f"{SIGNUP}?for={sign_reference('shop-7')}"
+    fields = hidden_fields(browser.get(path)) | MERCHANT
+
+    with time_machine.travel(timezone.now() + timedelta(days=91)):
+        response = getattr(browser, method)(path, fields if method == "post" else {})
+
+    page = Page(response)
+    assert response.status_code == 400
+    assert page_status(response) == "expired"
+    assert page.find("title").text.startswith("This page is too old")
+    assert page.find("h1").text == "This page is too old"
+    assert "open it from there again" in page.find("div", role="alert").text
+    assert "newest mail" not in page.text
+    button = page.find("a", class_="button")
+    assert (button.text, unescape(button["href"])) == (
+        f"Back to {settings.MOLLIE_ONBOARDING_PLATFORM_NAME}",
+        "/dashboard/?tab=a&shop=1",
+    )
+    assert sandbox.calls() == []
+    assert not ClientLink.objects.exists()
+
+
+def test_what_was_typed_is_remembered_for_the_next_address_of_the_same_merchant(browser):
+    def key(reference: str) -> str | None:
+        page = Page(browser.get(f"{SIGNUP}?for={sign_reference(reference)}"))
+        return page.find("form", method="post")["data-remember"]
+
+    with time_machine.travel(timezone.now() - timedelta(days=91)):
+        before = key("shop-7")
+
+    assert key("shop-7") == before
+    assert key("shop-8") != before
+
+
 def test_form_takes_no_column_more(sandbox, browser, operator, make_client_link):
     organization = Organization.objects.create(organization_id="org_1")
     other = make_client_link(reference="shop-1")
@@ -431,6 +469,19 @@ def test_refused_form_that_is_sent_again_unchanged_asks_mollie_again(sandbox, br
     assert page_status(response) == "started"
     assert len({call.idempotency_key for call in sandbox.calls("client_links")}) == 2
     assert ClientLink.objects.count() == 1
+
+
+def test_legal_form_of_another_country_is_never_sent(sandbox, browser):
+    response = browser.submit(SIGNUP, **{**MERCHANT, "country": "DE"})
+
+    assert page_status(response) == "error"
+    field = field_html(response, "legal_entity")
+    assert "Choose a legal form of this country." in field
+    assert "de-gmbh" in field
+    assert "nl-bv" not in field
+    assert 'href="#id_legal_entity"' in response.content.decode()
+    assert sandbox.calls() == []
+    assert not ClientLink.objects.exists()
 
 
 # When Mollie does not answer.
@@ -546,6 +597,21 @@ def test_limit_counts_forms_that_are_not_valid(browser, settings):
     assert [answer.status_code for answer in answers] == [200, 429]
 
 
+def test_limit_is_all_that_its_page_says(browser, settings):
+    settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = "1/h"
+    values = {**MERCHANT, "owner_email": "jan", "city": "", "incorporation_date": "2020-02-30"}
+    browser.submit(SIGNUP, **values)
+
+    page = Page(browser.submit(SIGNUP, **values))
+
+    assert page.find("title").text.startswith("Please try again later")
+    assert [tag["role"] for tag in page.find_all() if "autofocus" in tag.attributes] == ["alert"]
+    assert page.find_all(id="errors") + page.find_all(class_="has-errors") == []
+    for name in ("organization_name", "owner_email", "incorporation_date"):
+        assert page.find("input", name=name)["value"] == values[name]
+    assert page.find("option", value="nl-bv").attributes.keys() >= {"selected"}
+
+
 # Switches.
 
 
@@ -638,7 +704,7 @@ def test_choose_country_keeps_what_was_typed_and_drops_the_legal_form_of_another
             option["value"] for option in tag.find_all("option") if "selected" in option.attributes
         ]
     assert {name: kept[name] for name in values} == {**values, "legal_entity": ""}
-    assert page.find("form")["data-remember"] == "sent"
+    assert "data-sent-before" in page.find("form").attributes
     assert page.find_all(id="errors") == []
 
 

@@ -188,6 +188,94 @@ def test_incorporation_date_says_what_is_wrong():
     assert short == "Enter the year with four digits."
 
 
+NAMES = ("organization_name", "owner_given_name", "owner_family_name")
+
+
+@pytest.mark.parametrize("column", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "d'Arc",
+            "d\N{RIGHT SINGLE QUOTATION MARK}Arc",
+            "O'Neill-Smith",
+            "van 't Hof",
+            "Łukasz",
+            "José María",
+            "Jr.",
+            "J.P.",
+            "Sammy Davis Jr.",
+        ),
+        *("Þór", "Ñandú", "Βασίλης", "Müller (geb. Maier)", "Smith, PhD", "Maria & Jan", "Noor 2", "Bo"),
+        "\N{HEBREW LETTER ALEF}\N{HEBREW LETTER BET}\N{RIGHT-TO-LEFT MARK}",
+        "می\N{ZERO WIDTH NON-JOINER}خواهم",
+        "Wwwilhelm",
+    ],
+)
+def test_name_possible(column, name):
+    assert errors(**{column: name}) == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Booking.com B.V.",
+            "A/S Fisk",
+            "www.jansen.example B.V.",
+            "Yahoo! @Home",
+            "Jansen <&> Co",
+            "C:\\ B.V.",
+        ),
+        *("24/7 Fitness", "Fish // Chips", "Jansen: Bakkers"),
+    ],
+)
+def test_organization_may_be_called(name):
+    assert errors(organization_name=name) == {}
+
+
+@pytest.mark.parametrize("column", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "your account is blocked, log in at https://evil.example/x",
+        *("https://evil.example", "HTTP://evil.example", "x://y", "://"),
+        *(
+            "Jan\nJansen",
+            "Jan\r\nBcc: a@b.example",
+            "Jan\tJansen",
+            "Jan\x00",
+            "Jan\x7f",
+            "Jan\x85",
+            "Jan\u2028",
+            "Jan\u2029",
+        ),
+        *("Jan \N{RIGHT-TO-LEFT OVERRIDE}", "\N{LEFT-TO-RIGHT EMBEDDING}Jan", "\N{FIRST STRONG ISOLATE}Jan"),
+    ],
+)
+def test_name_impossible(column, name):
+    assert find_errors({column: name}) == {
+        column: ["Leave web addresses and special characters out of names."]
+    }
+
+
+@pytest.mark.parametrize("column", ["owner_given_name", "owner_family_name"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "www.evil.example",
+        "WWW.evil.example",
+        "evil.example/x",
+        "evil.example\\x",
+        "a@evil.example",
+        "<b",
+        "b>",
+    ],
+)
+def test_name_impossible_for_a_person(column, name):
+    assert errors(**{column: name}) == {column: 1}
+
+
 # Warnings: what may be a slip and may be right
 
 

@@ -30,5 +30,6 @@ class ShopSignupForm(SignupForm):
         return initial
 
     def store_extra(self, client_link: ClientLink) -> None:
-        """Note the website at the shop. A form that is sent twice writes the same twice."""
-        Shop.objects.with_reference(client_link.reference).update(website=self.cleaned_data["website"])
+        """Note the website at the shop, when the form is its owner's. Sent twice, it writes the same twice."""
+        shops = Shop.objects.with_reference(client_link.reference).filter(owner_id=client_link.user_id)
+        shops.update(website=self.cleaned_data["website"])

@@ -6,6 +6,7 @@ inline styles, nothing from elsewhere but the platform's logo, and colours that 
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import uuid
@@ -18,12 +19,14 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding import colors
 from mollie_onboarding.conf import conf
 from mollie_onboarding.languages import default_language, supported_language
 from mollie_onboarding.models import ClientLink, Organization
+from mollie_onboarding.validation import CONTROL_CHARACTERS, WEB_ADDRESS
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +38,8 @@ HEADERS = {
     "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
     "X-Auto-Response-Suppress": "OOF, AutoReply",  # the same for Exchange, which does not look at the line above
 }
-# What moves text to another line or turns the direction of what follows; joiners, as in emoji, are none of these.
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+GIVEN_NAME_LENGTH = 40  # characters of it in the greeting
+LEFT_OUT = "…"
 
 ConnectionStatus = Organization.ConnectionStatus
 
@@ -104,14 +107,15 @@ def _tidy(text: str) -> str:
 def _about_the_platform() -> dict[str, Any]:
     accent = conf.MOLLIE_ONBOARDING_ACCENT_COLOR or ACCENT_COLOR
     accent_in_the_dark = colors.for_dark(accent)
-    contact_url = conf.MOLLIE_ONBOARDING_CONTACT_URL
+    contact_url = _full_address(conf.MOLLIE_ONBOARDING_CONTACT_URL)
+    privacy_url = conf.MOLLIE_ONBOARDING_PRIVACY_URL
     return {
         "platform_name": conf.MOLLIE_ONBOARDING_PLATFORM_NAME,
         "base_url": conf.home_url().rstrip("/"),
         "logo_url": logo_url(),
         "contact_url": contact_url,
         "contact": _readable(contact_url),
-        "privacy_url": conf.MOLLIE_ONBOARDING_PRIVACY_URL,
+        "privacy_url": privacy_url and _full_address(privacy_url),
         "accent": accent,
         "on_accent": colors.on_color(accent),
         "dark_accent": accent_in_the_dark,
@@ -119,6 +123,11 @@ def _about_the_platform() -> dict[str, Any]:
         "language": translation.get_language(),
         "direction": "rtl" if translation.get_language_bidi() else "ltr",
     }
+
+
+def _full_address(url: str) -> str:
+    """An address that is complete in a mailbox too, where a path alone leads nowhere."""
+    return urljoin(f"{conf.MOLLIE_ONBOARDING_BASE_URL}/", url)
 
 
 def _readable(url: str) -> str:
@@ -132,15 +141,20 @@ def _about_the_merchant(client_link: ClientLink) -> dict[str, Any]:
         "client_link": client_link,
         "purpose": purpose_of(client_link),
         "name": one_line(client_link.organization_name),
-        "given_name": one_line(client_link.owner_given_name),
+        "given_name": Truncator(one_line(client_link.owner_given_name)).chars(GIVEN_NAME_LENGTH),
         "organization": one_line(str(client_link.organization or "")),
         "link_expires_at": client_link.link_expires_at,
     }
 
 
 def one_line(text: str) -> str:
-    """A name as a part of a sentence: it begins no line of its own, and turns nothing of ours around."""
-    return " ".join(CONTROL_CHARACTERS.sub(" ", text).split())
+    """A name as a part of a sentence: it begins no line of its own, turns nothing of ours around, and leads nowhere.
+
+    A form refuses such names (`validation`); rows that code made, or an earlier version, still get their mail. Each word
+    with a web address in it is left out, and a mark in its place shows that something was.
+    """
+    words = CONTROL_CHARACTERS.sub(" ", text).split()
+    return " ".join(LEFT_OUT if WEB_ADDRESS in word else word for word in words)
 
 
 def logo_url() -> str:
@@ -149,7 +163,7 @@ def logo_url() -> str:
     if not path or urlsplit(path).path.lower().endswith(".svg"):  # Gmail and Outlook leave a hole for it
         return ""
     is_address = path.startswith(("/", "https://", "http://"))
-    return urljoin(f"{conf.MOLLIE_ONBOARDING_BASE_URL}/", path if is_address else static(path))
+    return _full_address(path if is_address else static(path))
 
 
 def deliver(message: EmailMultiAlternatives) -> bool:
@@ -173,7 +187,7 @@ def build_example(client_link: ClientLink, purpose: Purpose, language: str) -> E
         organization_id=EXAMPLE_ORGANIZATION_ID, name=client_link.organization_name
     )
     return build_mail(
-        client_link,
+        _without_secrets(client_link),
         purpose.template,
         message_id=f"test.{uuid.uuid4().hex}",
         context={
@@ -184,6 +198,18 @@ def build_example(client_link: ClientLink, purpose: Purpose, language: str) -> E
         },
         language=language,
     )
+
+
+def _without_secrets(client_link: ClientLink) -> ClientLink:
+    """A copy of the row that no template can get a working link from; never saved.
+
+    Our own link is made of the id and the generation: this one's is of a row that there is not.
+    """
+    stand_in = copy.copy(client_link)
+    stand_in.pk = uuid.uuid4()
+    stand_in.link_generation = 0  # a row begins with 1
+    stand_in.url = ""
+    return stand_in
 
 
 def send_test_mail(client_link: ClientLink, purpose: Purpose, *, language: str, to: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.views import redirect_to_login
-from django.core.signing import BadSignature
+from django.core.signing import BadSignature, SignatureExpired
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from django.views.decorators.http import require_http_methods
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
 from mollie_onboarding.forms import SignupForm, preset_country
-from mollie_onboarding.links import is_safe_return_url, read_reference
+from mollie_onboarding.links import SEPARATOR, is_safe_return_url, read_reference
 from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Status
 from mollie_onboarding.mollie_api import column_of
 from mollie_onboarding.state import new_secret
@@ -19,7 +22,7 @@ from mollie_onboarding.summary import checklist
 from mollie_onboarding.throttle import client_address, seconds_to_wait
 
 from .client_link import go_to_mollie
-from .pages import arrives_without_strict_cookies, merchant_view, settle, show
+from .pages import arrives_without_strict_cookies, merchant_view, settle, show, show_recovery
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,12 +41,16 @@ def signup(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     try:
         reference = read_reference(request.GET["for"]) if "for" in request.GET else ""
+    except SignatureExpired:
+        # A form that was sent cannot be taken either. Opened from the platform again in the same tab, it has what was
+        # typed, where there is a script (see `_form_key`).
+        return show_recovery(request, "old_address", status=400, return_url=conf.MOLLIE_ONBOARDING_RETURN_URL)
     except BadSignature:
-        return show(request, "recovery", {"cause": "unknown_link"}, status=400)
+        return show_recovery(request, "unknown_link", status=400)
     if request.method != "POST":
         return _show_form(request, _empty_form(request, reference))
     if "choose_country" in request.POST:
-        return _show_form(request, _form_class()(initial=request.POST.dict()))
+        return _show_form(request, _unsent_form(request))
     return _submit(request, reference)
 
 
@@ -56,8 +63,29 @@ def _empty_form(request: HttpRequest, reference: str) -> SignupForm:
     form_class = _form_class()
     initial = {**form_class.initial_for(request, reference), "nonce": new_secret()}
     accepted = request.headers.get("Accept-Language", "")
-    initial["country"] = preset_country(request.GET.get("country") or initial.get("country") or "", accepted)
+    given = request.GET.get("country") or initial.get("country") or ""
+    initial["country"] = preset_country(str(given), accepted)  # django-countries' fields give a `Country`
     return form_class(initial=initial)
+
+
+def _unsent_form(request: HttpRequest) -> SignupForm:
+    """The form with what was typed, and without errors. Not with files, which browsers send but never take back."""
+    form_class = _form_class()
+    form = form_class(request.POST)
+    initial = {}
+    for name, field in form.fields.items():
+        place = (request.POST, request.FILES, form.add_prefix(name))
+        if not (field.widget.needs_multipart_form or field.widget.value_omitted_from_data(*place)):
+            initial[name] = field.widget.value_from_datadict(*place)
+    return form_class(initial=initial)
+
+
+def _form_key(request: HttpRequest) -> str:
+    """Under what the script remembers what was typed: another one for each user, and for each merchant of theirs."""
+    user = _user(request)
+    # Without the time and the signature: the form that is opened once more, with a new value, has what was typed.
+    reference = request.GET.get("for", "").partition(SEPARATOR)[0]
+    return salted_hmac("mollie_onboarding.form", f"{user.pk if user else ''} {reference}").hexdigest()[:16]
 
 
 def _return_url(request: HttpRequest) -> str:
@@ -66,7 +94,7 @@ def _return_url(request: HttpRequest) -> str:
     return urls[0] if len(urls) == 1 and is_safe_return_url(urls[0]) else ""
 
 
-def _user(request: HttpRequest) -> object | None:
+def _user(request: HttpRequest) -> Any:
     user = getattr(request, "user", None)
     return user if user is not None and user.is_authenticated else None
 
@@ -76,6 +104,7 @@ def _show_form(request: HttpRequest, form: SignupForm, *, retry_after: int = 0) 
     context = {
         "form": form,
         "is_new": request.method != "POST",
+        "form_key": _form_key(request),
         "minutes": -(-retry_after // 60),
         "checklist": checklist(form.country, form.legal_entity),
     }
@@ -87,18 +116,17 @@ def _show_form(request: HttpRequest, form: SignupForm, *, retry_after: int = 0) 
 
 def _submit(request: HttpRequest, reference: str) -> HttpResponse:
     limit = conf.MOLLIE_ONBOARDING_SIGNUP_LIMIT
-    form = _form_class()(request.POST)
     if wait := seconds_to_wait(f"address {client_address(request)}", limit):
-        return _show_form(request, form, retry_after=wait)
+        return _show_form(request, _unsent_form(request), retry_after=wait)
+    form = _form_class()(request.POST, request.FILES)
     if not form.is_valid():
         return _show_form(request, form)
-    owner = form.cleaned_data["owner_email"].casefold()
-    if wait := seconds_to_wait(f"owner {owner}", limit):
-        return _show_form(request, form, retry_after=wait)
+    if wait := seconds_to_wait(f"owner {form.instance.owner_email.casefold()}", limit):
+        return _show_form(request, _unsent_form(request), retry_after=wait)
     row = services.store_submission(
         # These columns and no other, whatever fields the platform's form has.
         ClientLink(**{column: getattr(form.instance, column) for column in BODY_COLUMNS}),
-        nonce=form.cleaned_data["nonce"],
+        nonce=form.cleaned_data.get("nonce", ""),
         reference=reference,
         user=_user(request),
         return_url=_return_url(request),

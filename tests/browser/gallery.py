@@ -329,6 +329,7 @@ STATES = (
     ),
 
     _recovery("unknown-link", "error", lambda person: person.get("/onboarding/link/half-of-it/"), 404),
+    _recovery("old-address", "expired", lambda person: person.get(person.path("old-address")), 400),
     _recovery("cancelled", "cancelled", lambda person: person.get(person.path("cancelled")), 410),
     _recovery("mailed", "ready", lambda person: person.press("expired", "mail"), 200),
     _recovery("mailed/unknown", "ready", _mailed_to_unknown, 200),

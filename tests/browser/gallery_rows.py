@@ -7,6 +7,7 @@ of the demo leads to is reached by that story; only what takes time, or a crash,
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -30,9 +31,21 @@ def main() -> None:
         rows[f"unanswered-{language}"] = _live("needs-data")
     paths = {name: row.merchant_path() for name, row in rows.items()}
     paths["older-link"] = _path_of_an_older_link(rows["older-link"])
+    paths["old-address"] = _address_of_last_year()
     paths["expired-state"], secret = _expired_callback(rows["expired-state"])
     invited = rows["ready"].owner_email
     print(json.dumps({"paths": paths, "secret": secret, "invited": invited}))  # noqa: T201 (what the tests read)
+
+
+def _address_of_last_year() -> str:
+    """A sign-up page whose signed reference is too old."""
+    from unittest import mock
+
+    from mollie_onboarding.links import sign_reference
+
+    last_year = time.time() - 365 * DAY.total_seconds()
+    with mock.patch("time.time", return_value=last_year):
+        return f"/onboarding/signup/?{urlencode({'for': sign_reference('1')})}"
 
 
 def _live(story: str, *, name: str = NAME, user: Any = None, **columns: Any) -> Any:
