@@ -27,10 +27,15 @@ class NationalNumber:
     has_digits_only: bool = False
 
     def describe(self, label: str | Promise) -> str | SafeString:
-        """The label, and after it the national name unless that says the same."""
+        """The label with the national name, or that alone where the page speaks its language."""
+        if self.is_in_the_language_of_the_page():
+            return self.name
         if self.says_the_same_as(label):
             return str(label)
         return format_html('{} <span lang="{}">({})</span>', label, self.language, self.name)
+
+    def is_in_the_language_of_the_page(self) -> bool:
+        return self.language == (translation.get_language() or "")[:2]
 
     def says_the_same_as(self, label: str | Promise) -> bool:
         return self.name.casefold() == str(label).casefold()

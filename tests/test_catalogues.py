@@ -161,7 +161,7 @@ def test_mails_are_in_dutch_for_a_dutch_owner(make_client_link, organization):
         page, _ = message.alternatives[0]
         assert '<html lang="nl">' in page
         for text in (message.body, page):
-            assert "Beste Jan," in text
+            assert "Beste Jan Jansen," in text
             assert "U ontvangt deze e-mail omdat u bij Shopwise" in text
             assert english_left(text) == []
 

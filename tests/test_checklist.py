@@ -148,7 +148,7 @@ def test_list_without_a_registration_number_where_there_is_none(code):
     [
         ("NL", "nl-bv", [("KvK-nummer", "nl"), ("Btw-nummer", "nl")]),
         ("DE", "de-verein", [("Vereinsregisternummer", "de"), ("USt-IdNr.", "de")]),
-        ("GB", "gb-ltd", [("Company number", "en")]),
+        ("GB", "gb-ltd", []),  # the page speaks their language
         ("US", "", []),
     ],
 )

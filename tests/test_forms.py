@@ -374,7 +374,7 @@ def test_numbers_have_the_names_of_the_country(country):
     ):
         shown = Page(f"<p>{form[name].label}</p>")
         own_name = names.get("en") or next(iter(names.values()))
-        assert unescape(shown.text) in (label, f"{label} ({own_name})")
+        assert unescape(shown.text) in ((own_name,) if "en" in names else (label, f"{label} ({own_name})"))
         assert form[name].help_text == f"For example: {example}"
     expected = "numeric" if register.has_digits_only else None
     assert attributes(form, "registration_number").get("inputmode") == expected
@@ -388,7 +388,7 @@ def test_numbers_of_a_merchant_abroad():
     assert shown.text == "Registration number (Ondernemingsnummer)"
     assert shown.find("span")["lang"] == "nl"
     with translation.override("fr"):
-        assert "Numéro d&#x27;entreprise" in submitted(country="BE")["registration_number"].label
+        assert submitted(country="BE")["registration_number"].label == "Numéro d'entreprise"
 
 
 def test_number_of_a_legal_form_with_a_register_of_its_own():

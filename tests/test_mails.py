@@ -175,7 +175,7 @@ def test_each_mail_says_who_why_and_what_next(purpose, subject, heading, label, 
     assert f"<title>{subject}</title>" in source
     assert re.findall(r"<h1[^>]*>(.*?)</h1>", source) == [heading]
     assert re.findall(r'<a class="button"[^>]*>(.*?)</a>', source) == [label]
-    assert page.paragraphs[1] == "Hello Jan,"
+    assert page.paragraphs[1] == "Hello Jan Jansen,"
     for sentence in (*words, "You get this mail because Shopwise (https://platform.example)"):
         assert sentence in message.body
         assert sentence in " ".join(page.paragraphs)
@@ -225,8 +225,8 @@ def test_names_are_text_wherever_they_stand(purpose, name):
     page = Page(html_of(message))
 
     assert name in message.subject
-    assert f"Hello {name}," in message.body
-    assert page.paragraphs[1] == f"Hello {name},"
+    assert f"Hello {name} Jansen," in message.body
+    assert page.paragraphs[1] == f"Hello {name} Jansen,"
     assert name in " ".join(page.paragraphs[2:])
     assert page.all("b") == []
 
@@ -268,7 +268,7 @@ def test_names_bring_no_address_of_their_own(name, plain):
     )
 
     assert message.subject == f"Shopwise: {plain} is connected with Mollie"
-    assert f"Hello {plain[:40]}" in message.body
+    assert f"Hello {plain} Jansen"[:80] in message.body
     assert f"The Mollie organization {plain} (org_1) was just connected with Shopwise, for {plain}." in (
         paragraphs(message.body)
     )
@@ -276,11 +276,15 @@ def test_names_bring_no_address_of_their_own(name, plain):
 
 
 def test_greeting_is_too_short_for_a_message_of_somebody_else():
-    longest = "Wolfgang-Amadeus Maximilian-Theophilus J"
-    assert len(longest) == 40
+    given, family = (
+        "Wolfgang-Amadeus Maximilian-Theophilus J",
+        "von Habsburg-Lothringen und zu Sonnenstein"[:39],
+    )
+    longest = f"{given} {family}"
+    assert len(longest) == 80
 
-    assert f"Hello {longest},\n" in example(owner_given_name=longest).body
-    cut = example(owner_given_name=longest + "r")
+    assert f"Hello {longest},\n" in example(owner_given_name=given, owner_family_name=family).body
+    cut = example(owner_given_name=given, owner_family_name=family + "r")
     assert f"Hello {longest[:-1]}…,\n" in cut.body
     assert Page(html_of(cut)).paragraphs[1] == f"Hello {longest[:-1]}…,"
     name = "Stichting " + "x" * 240
@@ -529,7 +533,7 @@ def test_preview_shows_every_mail_in_every_language(staff, make_client_link):
     for purpose in Purpose:
         for language in ("en", "nl"):
             greeting = paragraphs(example(purpose, language).body)[0]
-            assert (greeting == "Hello Jan,") is (language == "en")
+            assert (greeting == "Hello Jan Jansen,") is (language == "en")
             query = {"mail": purpose.value, "language": language, "width": "phone"}
             response = staff.get(preview(row), query)
             assert shown(response).subject == example(purpose, language).subject

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mollie_onboarding.models import ClientLink, Status
+from mollie_onboarding.models import ClientLink, Organization, Status
 from mollie_onboarding.state import cookie_name
 from tests.conftest import MERCHANT, Browser, authorization_url, page_status, state_of
 
@@ -58,7 +58,7 @@ def test_other_browser_and_unknown_state_are_the_same_page(sandbox, browser, mak
             assert buttons(answer) == ["Mail me my link"]
     assert pages["", True] == pages["", False]
     assert pages["x" * 43, True] == pages["x" * 43, False]
-    assert "This browser did not keep our cookie" in pages["", True]
+    assert "Please go on in the browser in which you began" in pages["", True]
     assert "We do not recognise this visit" in pages["x" * 43, True]
 
 
@@ -169,14 +169,21 @@ def test_incomplete_link_has_its_words_and_one_button(browser, make_client_link)
 
 
 @pytest.mark.parametrize(
-    ("error", "words"), [("server_error", "a problem of its own"), ("invalid_scope", "has been told")]
+    ("error", "words", "button"),
+    [
+        ("server_error", "a problem of its own", "Start again"),
+        # To start again would bring the same.
+        ("invalid_scope", "has been told", "Contact Shopwise"),
+    ],
 )
-def test_error_of_mollies_has_its_words_and_one_button(sandbox, browser, make_client_link, error, words):
+def test_error_of_mollies_has_its_words_and_one_button(
+    sandbox, browser, make_client_link, error, words, button
+):
     row = make_client_link()
     state = state_of(authorization_url(browser.press(row)))
     answer = browser.get(f"/onboarding/callback/?state={state}&error={error}")
     assert words in answer.content.decode()
-    assert buttons(answer) == ["Start again"]
+    assert buttons(answer) == [button]
     assert f'href="{row.merchant_path()}"' in answer.content.decode()
 
 
@@ -204,7 +211,7 @@ def test_every_page_says_what_it_is_about(settings, browser, make_client_link):
         text = page.content.decode()
         for words in (
             "Shopwise asks you to connect your organization",
-            "agree that Shopwise may work with it",
+            "allow Shopwise to work with it",
             "About ten minutes",
             "Bank account",
             "never your password",
@@ -225,3 +232,45 @@ def test_logo_stands_for_the_name(settings, browser, logo, address):
     settings.MOLLIE_ONBOARDING_PLATFORM_LOGO = logo
     text = browser.get("/onboarding/link/x/").content.decode()
     assert f'<img src="{address}" height="40" alt="Shopwise">' in text
+
+
+def test_refused_details_are_named(browser, make_client_link):
+    """The platform must correct them, and the merchant can say what is right only for what is named."""
+    row = make_client_link(status=Status.REJECTED, error_field="vatNumber")
+    text = " ".join(browser.get(row.merchant_path()).content.decode().split())
+    assert "It is about: <strong>VAT number</strong>" in text
+    ClientLink.objects.update(error_field="somethingNew")
+    assert "It is about:" not in browser.get(row.merchant_path()).content.decode()
+
+
+def test_organization_of_another_merchant_may_be_a_matter_for_the_platform(browser, make_client_link):
+    page = browser.get(make_client_link(status=Status.STARTED, problem="organization_taken").merchant_path())
+    assert buttons(page) == ["Start again"]
+    assert '<a class="button secondary" href="https://platform.example/"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"onboarding_status": "in-review"}, ["Back to Shopwise", "Go on in Mollie's dashboard"]),
+        ({"onboarding_status": "needs-data"}, ["Go on in Mollie's dashboard", "Back to Shopwise"]),
+        (
+            {"onboarding_status": "completed", "can_receive_payments": True, "can_receive_settlements": True},
+            ["Back to Shopwise"],
+        ),
+        (
+            {"onboarding_status": "in-review", "scope": "organizations.read"},
+            ["Agree at Mollie", "Go on in Mollie's dashboard", "Back to Shopwise"],
+        ),
+    ],
+)
+def test_first_button_of_a_connected_merchant_is_what_there_is_to_do(
+    browser, make_client_link, columns, words
+):
+    organization = Organization.objects.create(
+        organization_id="org_1", dashboard_url="https://my.mollie.com/dashboard/x", **columns
+    )
+    page = browser.get(make_client_link(status=Status.CONNECTED, organization=organization).merchant_path())
+    main = page.content.decode().partition("<main")[2].partition("<dl")[0]
+    assert re.findall(r'class="button[^>]*>\s*(.*?)\s*</(?:a|button)>', main) == words
+    assert buttons(page) == words[:1]

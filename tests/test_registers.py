@@ -145,5 +145,7 @@ def test_description_names_the_language():
 def test_description_says_nothing_twice():
     number = NationalNumber("VAT number", "en", "GB123456789")
 
-    assert number.describe("VAT Number") == "VAT Number"
-    assert number.describe("<b>VAT number") == '&lt;b&gt;VAT number <span lang="en">(VAT number)</span>'
+    assert number.describe("anything") == "VAT number"
+    with translation.override("sv"):
+        assert number.describe("VAT Number") == "VAT Number"
+        assert number.describe("<b>Momsnummer") == '&lt;b&gt;Momsnummer <span lang="en">(VAT number)</span>'

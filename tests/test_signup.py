@@ -113,7 +113,7 @@ def test_page_begins_with_a_country(browser, query, accepted, country):
 
 
 @pytest.mark.parametrize(
-    ("country", "first"), [("NL", "Registration number (KvK-nummer)"), ("", "Registration number")]
+    ("country", "first"), [("NL", "Registration number (KvK-nummer)"), ("GB", "Company number")]
 )
 def test_page_says_once_what_to_have_at_hand(browser, country, first):
     page = Page(browser.get(f"{SIGNUP}?country={country}"))

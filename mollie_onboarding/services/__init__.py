@@ -7,6 +7,7 @@ from .authorizing import Flow, StartedAuthorization, start_authorization
 from .cancelling import cancel_client_link
 from .checking import Finding, Verdict, check_mollie
 from .completing import (
+    TEMPORARY_ERRORS,
     CallbackParameters,
     Completion,
     complete_authorization,
@@ -33,6 +34,7 @@ from .syncing import SyncResult, sync_onboarding_status
 from .tokens import get_access_token
 
 __all__ = [
+    "TEMPORARY_ERRORS",
     "CallbackParameters",
     "Completion",
     "Finding",

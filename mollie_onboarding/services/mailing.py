@@ -38,7 +38,7 @@ HEADERS = {
     "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
     "X-Auto-Response-Suppress": "OOF, AutoReply",  # the same for Exchange, which does not look at the line above
 }
-GIVEN_NAME_LENGTH = 40  # characters of it in the greeting
+FULL_NAME_LENGTH = 80  # characters of it in the greeting
 LEFT_OUT = "…"
 
 ConnectionStatus = Organization.ConnectionStatus
@@ -137,11 +137,12 @@ def _readable(url: str) -> str:
 
 
 def _about_the_merchant(client_link: ClientLink) -> dict[str, Any]:
+    full_name = f"{client_link.owner_given_name} {client_link.owner_family_name}"
     return {
         "client_link": client_link,
         "purpose": purpose_of(client_link),
         "name": one_line(client_link.organization_name),
-        "given_name": Truncator(one_line(client_link.owner_given_name)).chars(GIVEN_NAME_LENGTH),
+        "full_name": Truncator(one_line(full_name)).chars(FULL_NAME_LENGTH),
         "organization": one_line(str(client_link.organization or "")),
         "link_expires_at": client_link.link_expires_at,
     }

@@ -144,6 +144,8 @@ def _vat_number(country: str) -> ChecklistItem:
 
 
 def _named(text: str | Promise, hint: str | Promise, number: NationalNumber | None) -> ChecklistItem:
+    if number is not None and number.is_in_the_language_of_the_page():
+        return ChecklistItem(number.name, hint)
     if number is None or number.says_the_same_as(text):
         return ChecklistItem(text, hint)
     return ChecklistItem(text, hint, number.name, number.language)

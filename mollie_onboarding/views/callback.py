@@ -112,7 +112,12 @@ def _answer(request: HttpRequest, completion: services.Completion) -> HttpRespon
         logger.warning("Callback refused: expired state of client link %s.", row.pk)
         return show_recovery(request, "expired_state", status=400, merchant_path=path)
     if completion.outcome == Outcome.ERROR:
-        return show_recovery(request, "mollie_error", status=400, merchant_path=path, completion=completion)
+        context = {
+            "merchant_path": path,
+            "completion": completion,
+            "is_platforms_fault": completion.error not in services.TEMPORARY_ERRORS,
+        }
+        return show_recovery(request, "mollie_error", status=400, **context)
     if conf.MOLLIE_ONBOARDING_REQUIRE_LOGIN:
         return settle(request, path)
     return see_other(path)

@@ -26,9 +26,10 @@ from mollie_onboarding.exceptions import (
 )
 from mollie_onboarding.languages import chosen_language, language_of_page, language_query, offer_languages
 from mollie_onboarding.links import read_link
-from mollie_onboarding.models import CHECK_INTERVAL, ClientLink
+from mollie_onboarding.models import CHECK_INTERVAL, ClientLink, Organization
+from mollie_onboarding.mollie_api import column_of
 from mollie_onboarding.state import browser_secret_of
-from mollie_onboarding.summary import checklist, find_answered_request, summarize
+from mollie_onboarding.summary import OnboardingSummary, checklist, find_answered_request, summarize
 
 from .pages import (
     TRY_AGAIN_AFTER,
@@ -42,6 +43,8 @@ from .pages import (
 )
 
 logger = logging.getLogger(__name__)
+
+Onboarding = Organization.OnboardingStatus
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -96,6 +99,8 @@ def show_merchant_page(
         "is_interrupted": answered is not None and answered.is_interrupted(now),
         "may_check": row.organization is not None and row.organization.may_be_checked(now),
         "is_preparing": summary.status in ("ready", "started"),
+        "may_go_on": _may_go_on(summary, row.organization),
+        "refused_field": _label_of(column_of(row.error_field)),
         "country_name": countries.name(row.country),
         "checklist": checklist(row.country, row.legal_entity),
         "needs_login": not _may_connect(request, row),
@@ -108,6 +113,18 @@ def show_merchant_page(
     if status == 503:
         response.headers["Retry-After"] = str(TRY_AGAIN_AFTER)
     return response
+
+
+def _may_go_on(summary: OnboardingSummary, organization: Organization | None) -> bool:
+    """Whether there is nothing left that the merchant could do at Mollie now."""
+    is_waiting = organization is not None and organization.onboarding_status == Onboarding.IN_REVIEW
+    return (summary.is_done or is_waiting) and not summary.needs_new_consent
+
+
+def _label_of(column: str) -> str:
+    """What a column is called on our pages; '' for none."""
+    labels = {field.name: field.verbose_name for field in ClientLink._meta.concrete_fields}
+    return str(labels.get(column, ""))
 
 
 def _path_of(request: HttpRequest, row: ClientLink) -> str:

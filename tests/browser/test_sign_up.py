@@ -84,7 +84,7 @@ def test_countries_have_their_own_legal_forms(open_browser, javascript):
     merchant.page.goto(SIGN_UP)
     merchant.fill_in_sign_up("Bakkerij Keuze")
     if not javascript:
-        merchant.press("Update the form for this country")
+        merchant.page.locator("[data-country-button]").click()
 
     legal_form = merchant.page.get_by_label("Legal form")
     legal_form.get_by_text("Besloten Vennootschap (BV)").wait_for(state="attached")
