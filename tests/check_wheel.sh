@@ -24,7 +24,11 @@ wanted = [
     "mollie_onboarding/static/mollie_onboarding/admin.css",
     "mollie_onboarding/templatetags/mollie_onboarding.py",
     "mollie_onboarding/static/mollie_onboarding/merchant.css",
-    "mollie_onboarding/locale/nl/LC_MESSAGES/django.mo",
+    "mollie_onboarding/static/mollie_onboarding/merchant.js",
+    *(
+        f"mollie_onboarding/locale/{language}/LC_MESSAGES/django.mo"
+        for language in "ca cs da de es fi fr hu is it lt lv nb nl pl pt sk sv".split()
+    ),
     "mollie_onboarding/migrations/0001_initial.py",
     "mollie_onboarding/sandbox/migrations/0001_initial.py",
     "mollie_onboarding/sandbox/templates/mollie_sandbox/consent.html",
@@ -72,6 +76,9 @@ for attempt in range(100):
 else:
     raise SystemExit("The server did not start.")
 assert '<main data-status="ready">' in page, page
+page = urllib.request.urlopen("http://127.0.0.1:8765/onboarding/signup/?language=is", timeout=5).read().decode()
+assert '<html lang="is">' in page, page
+assert "Þýskaland" in page, page  # no name of django-countries
 style = urllib.request.urlopen("http://127.0.0.1:8765/static/mollie_onboarding/merchant.css", timeout=5)
 assert style.status == 200
 print("The sign-up page of a new project answers.")

@@ -103,9 +103,10 @@ class Visitor:
     def fill_in_sign_up(self, organization: str) -> None:
         """As a person does, by the labels."""
         self.page.get_by_label("Country").select_option(label="Netherlands")
+        # Called after the country that the form began with, until it follows.
+        self.page.locator("[name=registration_number]").fill("30204462")
         for label, value in {
             "Organization name": organization,
-            "Registration number": "30204462",
             "Street and number": "Keizersgracht 126",
             "Postal code": "1015 CW",
             "City": "Amsterdam",
