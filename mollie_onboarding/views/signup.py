@@ -85,7 +85,8 @@ def _form_key(request: HttpRequest) -> str:
     user = _user(request)
     # Without the time and the signature: the form that is opened once more, with a new value, has what was typed.
     reference = request.GET.get("for", "").partition(SEPARATOR)[0]
-    return salted_hmac("mollie_onboarding.form", f"{user.pk if user else ''} {reference}").hexdigest()[:16]
+    subject = f"{user.pk if user else ''} {reference}"
+    return salted_hmac("mollie_onboarding.form", subject, algorithm="sha256").hexdigest()[:16]
 
 
 def _return_url(request: HttpRequest) -> str:
