@@ -274,3 +274,12 @@ def test_first_button_of_a_connected_merchant_is_what_there_is_to_do(
     main = page.content.decode().partition("<main")[2].partition("<dl")[0]
     assert re.findall(r'class="button[^>]*>\s*(.*?)\s*</(?:a|button)>', main) == words
     assert buttons(page) == words[:1]
+
+
+@pytest.mark.parametrize("status", [Status.READY, Status.STARTED, Status.DECLINED, Status.REJECTED])
+def test_page_names_the_organization_and_the_platform_together(browser, make_client_link, status):
+    """Whoever was sent somebody else's link must see for whom they would connect their account; a logo says no name."""
+    text = browser.get(make_client_link(status=status).merchant_path()).content.decode()
+    card = text.partition('<dl class="card">')[2].partition("</dl>")[0]
+    assert "Bakkerij Jansen" in card
+    assert "Shopwise" in card
