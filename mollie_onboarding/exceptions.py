@@ -13,13 +13,22 @@ class MollieConnectionError(MollieError):
     """No usable answer: nothing is decided, try again later.
 
     `retry_after` is in seconds, where Mollie named it. `needs_new_key` says that this answer lies in Mollie's
-    memory under the idempotency key, so that only a new key can bring another one.
+    memory under the idempotency key, so that only a new key can bring another one. `is_rate_limited` says that the
+    platform calls too often (429).
     """
 
-    def __init__(self, message: str, *, retry_after: int | None = None, needs_new_key: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        needs_new_key: bool = False,
+        is_rate_limited: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.needs_new_key = needs_new_key
+        self.is_rate_limited = is_rate_limited
 
 
 class MollieResponseError(MollieError):

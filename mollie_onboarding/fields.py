@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.db import models
 from django.db.models.lookups import IsNull
@@ -15,6 +15,7 @@ from .conf import conf
 from .exceptions import DecryptionError
 
 if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.expressions import Expression
 
@@ -24,11 +25,25 @@ else:
     SecretField = models.TextField
 
 VERSION_PREFIX = "fernet1$"  # a later format gets another prefix, and both stay readable
+FERNET_KEY_LENGTH = 32  # bytes; https://github.com/fernet/spec/blob/master/Spec.md
+
+# cryptography is imported with the first token, not with each start of each process.
+
+
+@sensitive_variables()
+def is_encryption_key(key: str) -> bool:
+    """Whether it can be a key for the tokens: 32 bytes in URL-safe base64, as Fernet takes them."""
+    try:
+        return len(urlsafe_b64decode(key)) == FERNET_KEY_LENGTH
+    except ValueError:  # what no base64 is, or letters beyond ASCII
+        return False
 
 
 @lru_cache(maxsize=8)
 @sensitive_variables()
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    from cryptography.fernet import Fernet, MultiFernet
+
     if not keys:
         raise ImproperlyConfigured("MOLLIE_ONBOARDING_ENCRYPTION_KEYS is not set.")
     try:
@@ -62,6 +77,8 @@ def is_on_newest_key(stored: str) -> bool:
 
 @sensitive_variables()
 def _decrypt(stored: str, keys: tuple[str, ...]) -> str:
+    from cryptography.fernet import InvalidToken
+
     if not stored.startswith(VERSION_PREFIX):
         raise DecryptionError("The database holds a token in a form that this version does not know.")
     try:

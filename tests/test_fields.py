@@ -17,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.views.debug import ExceptionReporter
 
 from mollie_onboarding.exceptions import DecryptionError
-from mollie_onboarding.fields import Secret, decrypt, encrypt
+from mollie_onboarding.fields import Secret, decrypt, encrypt, is_encryption_key
 from mollie_onboarding.models import ClientLink, Organization
 
 TOKEN = "access_canary_ü"
@@ -67,7 +67,7 @@ def test_decrypt_unknown_version(version):
         decrypt(version + encrypt(TOKEN).removeprefix("fernet1$"))
 
 
-def test_decrypt_wrong_key(settings):
+def test_lessons_23_wrong_key_raises(settings):
     stored = encrypt(TOKEN)
     settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = [OTHER_KEY]
 
@@ -107,6 +107,20 @@ def test_keys_missing(settings, keys):
 
     with pytest.raises(ImproperlyConfigured, match="MOLLIE_ONBOARDING_ENCRYPTION_KEYS is not set"):
         encrypt(TOKEN)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [KEY, f" {KEY}", KEY[:-1], KEY[:-4], KEY + "AAAA", KEY.replace("=", ""), BAD_KEY, KEY + "€", ""],
+    ids="whole space cut short long unpadded words euro empty".split(),
+)
+def test_encryption_key_is_what_fernet_takes(key):
+    try:
+        Fernet(key)
+    except ValueError:
+        assert not is_encryption_key(key)
+    else:
+        assert is_encryption_key(key)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +233,7 @@ def test_column_is_read_without_a_key(settings, organization):
 
 
 @pytest.mark.parametrize("keys", [[OTHER_KEY], []])
-def test_column_saved_under_a_wrong_key_keeps_its_bytes(settings, organization, keys):
+def test_lessons_23_column_saved_under_a_wrong_key_keeps_its_bytes(settings, organization, keys):
     before = column()
     settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS = keys
     row = Organization.objects.get()

@@ -15,8 +15,10 @@ from mollie_onboarding.models import (
     BODY_COLUMNS,
     MOVES,
     AuthorizationRequest,
+    CallBudget,
     ClientLink,
     Event,
+    MailQuota,
     Organization,
     Status,
 )
@@ -177,6 +179,67 @@ def test_edit_of_the_address_kills_older_mails(make_client_link):
     assert (row.link_generation, row.delivery_status) == (2, "")
 
 
+OTHER_SPELLINGS = [
+    "JAN@Bakkerij-Jansen.example",
+    '"jan"@bakkerij-jansen.example',
+    "jan@bakkerij-jansen.EXAMPLE",
+]
+
+
+@pytest.mark.parametrize("spelling", OTHER_SPELLINGS)
+@pytest.mark.parametrize("delivery", ["bounced", "complained"])
+def test_another_spelling_of_the_address_is_the_same_recipient(make_client_link, spelling, delivery):
+    invited_at = timezone.now()
+    row = make_client_link(
+        owner_email="jan@bakkerij-jansen.example",
+        delivery_status=delivery,
+        mail_id="m1",
+        invited_at=invited_at,
+        status=Status.READY,
+        mollie_id="cl_1",
+    )
+    request = AuthorizationRequest.objects.create(
+        client_link=row, state_digest="s", browser_digest="b", expires_at=timezone.now()
+    )
+
+    row.owner_email = spelling
+    row.save()
+
+    row = ClientLink.objects.get()
+    assert (row.delivery_status, row.mail_id, row.invited_at) == (delivery, "m1", invited_at)
+    assert row.link_generation == 1  # the mailed link lives
+    request.refresh_from_db()
+    assert (request.outcome, request.browser_digest) == ("", "b")
+    # Mollie gets it as it is written now.
+    assert (row.owner_email, row.status, row.mollie_id) == (spelling, Status.DRAFT, None)
+    assert Event.objects.get().data == {"columns": ["owner_email"]}
+
+
+def test_recipient_is_told_from_the_one_that_is_stored(make_client_link):
+    """Of two operators, the second to save had the page open when the first one wrote another address."""
+    row = make_client_link(owner_email="jan@bakkerij-jansen.example")
+    first, second = ClientLink.objects.get(), ClientLink.objects.get()
+    first.owner_email = "piet@bakkerij-jansen.example"
+    first.save()
+    ClientLink.objects.update(delivery_status="bounced")
+
+    second.owner_email = "Jan@bakkerij-jansen.example"
+    second.save()
+
+    row.refresh_from_db()
+    assert (row.owner_email, row.delivery_status) == ("Jan@bakkerij-jansen.example", "")
+    assert row.link_generation == 3
+
+
+def test_edit_of_a_row_that_was_deleted_is_an_error_and_no_history(make_client_link):
+    row = make_client_link()
+    ClientLink.objects.all().delete()
+    row.city = "Utrecht"
+    with pytest.raises(ClientLink.DoesNotExist):
+        row.save()
+    assert not Event.objects.exists()
+
+
 def test_row_can_be_edited_twice(make_client_link):
     row = make_client_link()
     row.city = "Utrecht"
@@ -318,6 +381,8 @@ def test_names_of_rows(make_client_link, organization):
     assert str(organization) == "org_1"
     assert str(Organization(organization_id="org_2", name="Jansen")) == "Jansen (org_2)"
     assert str(request) == "7"
+    assert str(CallBudget(remaining=3)) == "3"
+    assert str(MailQuota(count=2)) == "2"
     assert str(Event.objects.record("created", client_link_id=row.pk)).startswith("created 20")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
@@ -19,10 +20,16 @@ LONGEST_WAIT = timedelta(days=1)  # of tokens that cannot be connected, for want
 
 
 class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
-    def claim(self, pk: int, now: datetime) -> bool:
-        """Take the one right to answer this request; it never comes back. False: it was answered, or is too old."""
+    def claim(self, request: AuthorizationRequest, now: datetime) -> bool:
+        """Take the one right to answer this request; it never comes back. False: it was answered, or is too old.
+
+        When a request expires never changes, so that is no condition of the statement: by that column's index MariaDB would
+        go through the requests of others and lock them, in another order than a correction or a deletion does.
+        """
+        if request.expires_at <= now:
+            return False
         return bool(
-            self.filter(pk=pk, answered_at=None, outcome="", expires_at__gt=now).update(
+            self.filter(pk=request.pk, answered_at=None, outcome="").update(
                 answered_at=now, claimed_until=now + CLAIM_LIFETIME
             )
         )
@@ -42,18 +49,25 @@ class AuthorizationRequestQuerySet(models.QuerySet["AuthorizationRequest"]):
             Q(claimed_until__gt=now) | waiting, client_link__organization=organization_pk, outcome=""
         )
 
-    def void(self, client_link_id: uuid.UUID) -> None:
-        """End every request of a row that is not finished: whoever comes back with one connects nothing."""
-        self.filter(client_link=client_link_id, outcome="").update(
+    def hold(self, client_link_ids: Collection[uuid.UUID]) -> None:
+        """Lock all requests of these rows until the end of the transaction, in one order.
+
+        Whoever locks the rows too does it after this: the order in which a merchant's return takes its locks.
+        """
+        list(locked(self.filter(client_link__in=client_link_ids)).order_by("pk").values_list("pk"))
+
+    def void(self, client_link_ids: Collection[uuid.UUID]) -> None:
+        """End every request of these rows that is not finished: whoever comes back with one connects nothing."""
+        self.filter(client_link__in=client_link_ids, outcome="").update(
             outcome=AuthorizationRequest.Outcome.CANCELLED, tokens=None, claimed_until=None
         )
 
-    def forget_browsers(self, client_link_id: uuid.UUID) -> None:
-        """Void a row's requests, and let no browser be known by one: it may belong to an address that was wrong."""
+    def forget_browsers(self, client_link_ids: Collection[uuid.UUID]) -> None:
+        """Void the requests of rows, and let no browser be known by one: it may belong to an address that was wrong."""
         # Locked in one order first: two statements over different rows of one merchant would else meet another's two.
-        list(locked(self.filter(client_link=client_link_id)).order_by("pk").values_list("pk"))
-        self.void(client_link_id)
-        self.filter(client_link=client_link_id).update(browser_digest="")
+        self.hold(client_link_ids)
+        self.void(client_link_ids)
+        self.filter(client_link__in=client_link_ids).update(browser_digest="")
 
     def live(self, now: datetime) -> Self:
         """Requests whose merchant may still come back."""

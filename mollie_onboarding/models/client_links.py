@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
+from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -19,164 +20,33 @@ from mollie_onboarding import links, validation
 from mollie_onboarding.conf import conf
 from mollie_onboarding.fields import ExactCharField
 
-from .authorization_requests import AuthorizationRequest
-from .claims import ATTENTION_AFTER, CLAIM_LIFETIME, SENDING_CLAIM_LIFETIME
-from .events import Event
-from .organizations import Organization
+from .client_link_queries import ClientLinkQuerySet
+from .edits import BODY_COLUMNS, EDITABLE_COLUMNS, Changes
+from .indexes import WordIndex
+from .stages import OF_CLIENT_LINK, furthest
+from .statuses import DeliveryStatus, IdentityCheck, Problem, SendKind, Status, Wait
 
-
-class Status(models.TextChoices):
-    """Where a client link request stands. Expiry is no status: it is `expires_at` against now."""
-
-    DRAFT = "draft", _("Draft")
-    READY = "ready", _("Ready")
-    STARTED = "started", _("Started")
-    DECLINED = "declined", _("Declined")
-    REJECTED = "rejected", _("Refused by Mollie")
-    CONNECTED = "connected", _("Connected")
-    CANCELLED = "cancelled", _("Cancelled")
-
-
-# Every move of `ClientLink.status` that there is: to → from.
-MOVES: dict[Status, frozenset[Status]] = {
-    Status.DRAFT: frozenset({Status.READY, Status.STARTED, Status.DECLINED, Status.REJECTED}),
-    Status.READY: frozenset({Status.DRAFT}),
-    Status.STARTED: frozenset({Status.READY, Status.DECLINED}),
-    Status.DECLINED: frozenset({Status.STARTED}),
-    Status.REJECTED: frozenset({Status.DRAFT, Status.READY, Status.STARTED}),
-    Status.CONNECTED: frozenset(set(Status) - {Status.CANCELLED}),
-    Status.CANCELLED: frozenset(set(Status) - {Status.CONNECTED, Status.CANCELLED}),
-}
-
-# What `POST /v2/client-links` is made of. An edit of one of these voids a client link that was made before.
-BODY_COLUMNS = (
-    "owner_email",
-    "owner_given_name",
-    "owner_family_name",
-    "owner_locale",
-    "organization_name",
-    "street_and_number",
-    "postal_code",
-    "city",
-    "country",
-    "registration_number",
-    "vat_number",
-    "legal_entity",
-    "registration_office",
-    "incorporation_date",
-)
-NO_CLIENT_LINK: dict[str, Any] = {
-    "mollie_id": None,
-    "url": "",
-    "issued_at": None,
-    "expires_at": None,
-    "idempotency_key": "",
-    "attempt_started_at": None,
-    "attempt_digest": "",
-    "issuing_until": None,
-}
-NO_ERROR: dict[str, Any] = {"error_status": None, "error_field": "", "error_detail": ""}
-
-
-class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
-    def move(
-        self,
-        pk: uuid.UUID,
-        to: Status,
-        *,
-        kind: str = "",
-        actor: Any = None,
-        data: dict[str, Any] | None = None,
-        needs_signal: bool = False,
-        **columns: Any,
-    ) -> Event | None:
-        """Move one row of this set to a status, if the table allows it from where the row is now.
-
-        One conditional update, and the event beside it in one transaction. Gives the event, or None when the move did
-        not happen: the caller decides what that means. `columns` are written by the same update.
-        """
-        with transaction.atomic(using=self.db):
-            moved = self.filter(pk=pk, status__in=MOVES[to]).update(
-                status=to, updated_at=timezone.now(), **columns
-            )
-            if not moved:
-                return None
-            return Event.objects.record(
-                kind or to, client_link_id=pk, actor=actor, data=data, needs_signal=needs_signal,
-                organization=columns.get("organization"),
-            )  # fmt: skip
-
-    def claim_issuing(self, pk: uuid.UUID, now: datetime) -> bool:
-        """Take the right to make this row's client link at Mollie, for `CLAIM_LIFETIME`.
-
-        False: somebody has it, or the row needs no link any more.
-        """
-        free = Q(issuing_until=None) | Q(issuing_until__lte=now)
-        open_rows = self.exclude(status__in=[Status.CONNECTED, Status.CANCELLED, Status.REJECTED])
-        return bool(open_rows.filter(free, pk=pk).update(issuing_until=now + CLAIM_LIFETIME))
-
-    def claim_sending(self, pk: uuid.UUID, now: datetime) -> bool:
-        """Take the right to mail this row, if it is queued and due. False: nothing to do, or somebody else does it."""
-        return bool(
-            self.due_for_sending(now).filter(pk=pk).update(sending_until=now + SENDING_CLAIM_LIFETIME)
-        )
-
-    def due_for_sending(self, now: datetime) -> Self:
-        return self.filter(
-            Q(sending_until=None) | Q(sending_until__lte=now),
-            Q(send_not_before=None) | Q(send_not_before__lte=now),
-            send_requested_at__isnull=False,
-        )
-
-    def expired(self, now: datetime) -> Self:
-        """Rows whose client link at Mollie is over and who are not connected."""
-        return self.filter(expires_at__lte=now).exclude(status__in=[Status.CONNECTED, Status.CANCELLED])
-
-    def needing_attention(self, now: datetime) -> Self:
-        """Rows that go no further until an operator does something."""
-        return self.exclude(status=Status.CANCELLED).filter(
-            Q(status=Status.REJECTED)
-            | ~Q(problem="")
-            | Q(identity_check=ClientLink.IdentityCheck.DIFFERS)
-            | Q(send_requested_at__lte=now - ATTENTION_AFTER)
-            | (Q(delivery_status=ClientLink.DeliveryStatus.FAILED) & ~Q(status=Status.CONNECTED))
-            | Q(status=Status.CONNECTED, organization__connection_status=Organization.ConnectionStatus.LOST)
-        )
+SEARCHED_COLUMNS = ["organization_name", "owner_email", "reference"]
 
 
 class ClientLink(models.Model):
     """One merchant's client link request, and its progress."""
 
     Status = Status
-
-    class DeliveryStatus(models.TextChoices):
-        NOT_SENT = "", _("Not sent")
-        QUEUED = "queued", _("Queued")
-        SENT = "sent", _("Sent")
-        FAILED = "failed", _("Failed")
-
-    class Problem(models.TextChoices):
-        """What an operator must look at; the merchant cannot mend it alone."""
-
-        NONE = "", _("No problem")
-        MAIL_FAILED = "mail_failed", _("The mail could not be sent")
-        MOLLIE_REFUSED = "mollie_refused", _("Mollie refused the request of the platform")
-        AUTHORIZATION_FAILED = "authorization_failed", _("Mollie did not complete the authorization")
-        OTHER_ORGANIZATION = (
-            "other_organization",
-            _("The merchant came back with another Mollie organization"),
-        )
-        ORGANIZATION_TAKEN = "organization_taken", _("The Mollie organization belongs to another merchant")
-
-    class IdentityCheck(models.TextChoices):
-        UNKNOWN = "unknown", _("Unknown")
-        MATCHES = "matches", _("Matches")
-        DIFFERS = "differs", _("Differs")
-        CONFIRMED = "confirmed", _("Confirmed by an operator")
+    DeliveryStatus = DeliveryStatus
+    Problem = Problem
+    IdentityCheck = IdentityCheck
+    SendKind = SendKind
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # The body of the request, in Mollie's order. 254: RFC 5321; the other lengths are ours, Mollie publishes none.
     owner_email = models.EmailField(_("e-mail address"), max_length=254)
+    # Two spellings of an address are one recipient. The database writes it, whoever writes the other.
+    owner_email_key = models.GeneratedField(
+        expression=Lower("owner_email"),
+        output_field=models.CharField(max_length=254),
+        db_persist=True,
+    )
     owner_given_name = models.CharField(_("given name"), max_length=100)
     owner_family_name = models.CharField(_("family name"), max_length=100)
     owner_locale = models.CharField(_("language at Mollie"), max_length=5, blank=True)
@@ -195,7 +65,6 @@ class ClientLink(models.Model):
         _("reference"),
         max_length=255,
         blank=True,
-        db_index=True,
         help_text=_("The platform's own id of the merchant."),
     )
     user = models.ForeignKey(
@@ -211,9 +80,7 @@ class ClientLink(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=Status, default=Status.DRAFT, editable=False
     )
-    problem = models.CharField(
-        _("problem"), max_length=24, choices=Problem, blank=True, editable=False, db_index=True
-    )
+    problem = models.CharField(_("problem"), max_length=24, choices=Problem, blank=True, editable=False)
 
     # At Mollie.
     mollie_id = ExactCharField(_("id at Mollie"), max_length=64, null=True, unique=True, editable=False)
@@ -235,14 +102,39 @@ class ClientLink(models.Model):
     link_expires_at = models.DateTimeField(null=True, editable=False)
     # Sending. `send_requested_at` is the queue: the row waits while it is set.
     send_requested_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    send_kind = models.CharField(max_length=10, choices=SendKind, default=SendKind.INVITATION, editable=False)
+    # Whose request is in the queue, where it is a batch's.
+    batch = models.ForeignKey("Batch", models.SET_NULL, null=True, editable=False, related_name="+")
     send_not_before = models.DateTimeField(null=True, editable=False)
+    # Until then, where that is for no fault.
+    send_waits_for = models.CharField(max_length=10, choices=Wait, blank=True, editable=False)
     send_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     sending_until = models.DateTimeField(null=True, editable=False)
+    first_sent_at = models.DateTimeField(_("first sent"), null=True, editable=False, db_index=True)
     last_sent_at = models.DateTimeField(_("last sent"), null=True, editable=False)
     send_count = models.PositiveIntegerField(default=0, editable=False)
-    reminder_count = models.PositiveIntegerField(default=0, editable=False)
-    delivery_status = models.CharField(max_length=10, choices=DeliveryStatus, blank=True, editable=False)
+    delivery_status = models.CharField(
+        _("mail"), max_length=10, choices=DeliveryStatus, blank=True, editable=False
+    )
+    # The last mail's id at the mail provider, where that gives one.
+    mail_id = models.CharField(max_length=255, blank=True, editable=False)
+    # Reminders count from the last invitation.
+    invited_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    reminder_count = models.PositiveIntegerField(_("reminders"), default=0, editable=False)
+    reminders_excluded = models.BooleanField(
+        _("no reminders"), default=False, help_text=_("This merchant gets invitations only.")
+    )
+    decline_count = models.PositiveSmallIntegerField(default=0, editable=False)
+    # The notice after connecting: a queue of its own.
     notice_requested_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    notice_not_before = models.DateTimeField(null=True, editable=False)
+    notice_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    notice_until = models.DateTimeField(null=True, editable=False)
+    # How far the merchant came, each for the first time.
+    opened_at = models.DateTimeField(_("opened"), null=True, editable=False)
+    started_at = models.DateTimeField(_("at Mollie"), null=True, editable=False)
+    connected_at = models.DateTimeField(_("connected"), null=True, editable=False)
+    stage = furthest(OF_CLIENT_LINK)
 
     submission_digest = ExactCharField(max_length=64, null=True, unique=True, editable=False)
     organization = models.ForeignKey(
@@ -281,9 +173,22 @@ class ClientLink(models.Model):
             ("send_clientlink", "Can send the onboarding link, and see it"),
             ("cancel_clientlink", "Can cancel client links"),
         ]
+        # Besides those at the columns. What each is for; an index of a text column here is one, at the column two.
         indexes: ClassVar = [
+            # The filters of the admin's list, whose newest rows come first.
             models.Index(fields=["status", "created_at"], name="mollie_cl_status"),
+            models.Index(fields=["delivery_status", "created_at"], name="mollie_cl_delivery"),
+            models.Index(fields=["problem", "created_at"], name="mollie_cl_problem"),
+            models.Index(fields=["identity_check", "created_at"], name="mollie_cl_identity"),
             models.Index(fields=["country", "created_at"], name="mollie_cl_country"),
+            models.Index(fields=["stage", "created_at"], name="mollie_cl_stage"),
+            # Its search, and its order by name.
+            WordIndex(fields=SEARCHED_COLUMNS, name="mollie_cl_words"),
+            models.Index(fields=["organization_name"], name="mollie_cl_name"),
+            # Merchants by the platform's own id, recipients by address, mails by what their provider reports.
+            models.Index(fields=["reference"], name="mollie_cl_reference"),
+            models.Index(fields=["owner_email_key"], name="mollie_cl_recipient"),
+            models.Index(fields=["mail_id"], name="mollie_cl_mail"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="mollie_cl_status_known"),
@@ -300,7 +205,8 @@ class ClientLink(models.Model):
         """Insert the row, or write the editable columns that were changed since it was read, and nothing else.
 
         A changed body column takes an unconnected row back to draft and voids its client link at Mollie; a changed
-        `owner_email` voids the links that were mailed before. With `update_fields` given, Django's own save.
+        `owner_email` voids the links that were mailed before, unless it is another spelling of the same address. With
+        `update_fields` given, Django's own save.
         """
         if self._state.adding or kwargs.get("update_fields") is not None:
             super().save(*args, **kwargs)
@@ -313,19 +219,23 @@ class ClientLink(models.Model):
         cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any
     ) -> Self:
         row = super().from_db(db, field_names, values, **kwargs)
-        row._loaded = {name: row.__dict__[name] for name in cls._editable_columns() if name in row.__dict__}
+        row._loaded = {name: row.__dict__[name] for name in EDITABLE_COLUMNS if name in row.__dict__}
         return row
 
-    @classmethod
-    def _editable_columns(cls) -> list[str]:
-        return [*BODY_COLUMNS, "reference", "user_id"]
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """As Django does, but without the space around: a name of nothing else is none."""
+        self._strip()
+        super().clean_fields(exclude=exclude)
 
-    def clean(self) -> None:
-        """Normalise what people type, then refuse what Mollie would refuse."""
+    def _strip(self) -> None:
         for name in BODY_COLUMNS:
             value = getattr(self, name)
             if isinstance(value, str):
                 setattr(self, name, value.strip())
+
+    def clean(self) -> None:
+        """Normalise what people type, then refuse what Mollie would refuse."""
+        self._strip()
         self.country = self.country.upper()
         self.vat_number = "".join(self.vat_number.upper().split())
         if errors := validation.find_errors(self.body_values()):
@@ -333,41 +243,25 @@ class ClientLink(models.Model):
 
     def revise(self, *, actor: Any = None) -> list[str]:
         """Write the edits since the row was read, as `save()` does. Gives the names of the columns that changed."""
+        edits = self.edits()
+        if not edits:
+            return []
+        rows = type(self).objects.using(self._state.db)
+        with transaction.atomic(using=rows.db):
+            held = rows.hold([self.pk])
+            rows.write_edits(held, dict.fromkeys(held, edits), actor=actor)
+        self.refresh_from_db()
+        return sorted(edits)
+
+    def edits(self) -> Changes:
+        """The editable columns that were changed since the row was read, with their new values."""
         # By __dict__: a deferred column that was set is a change, one that was not stays where it is.
-        changes = {
+        return {
             name: self.__dict__[name]
-            for name in self._editable_columns()
+            for name in EDITABLE_COLUMNS
             if name in self.__dict__
             and (name not in self._loaded or self.__dict__[name] != self._loaded[name])
         }
-        if not changes:
-            return []
-        columns = dict(changes)
-        if "owner_email" in changes:
-            columns |= {"link_generation": F("link_generation") + 1, "delivery_status": ""}
-        rows = type(self).objects.filter(pk=self.pk)
-        with transaction.atomic(using=self._state.db):
-            # Requests before the row: the order in which a merchant's return takes its locks.
-            if "owner_email" in changes:
-                AuthorizationRequest.objects.forget_browsers(self.pk)
-            # Holds the row: its status cannot move between the statements below.
-            rows.update(updated_at=timezone.now())
-            if changes.keys() & set(BODY_COLUMNS):
-                # A draft is no move: it may have an attempt under way all the same, which is void now.
-                void = {**columns, **NO_CLIENT_LINK, **NO_ERROR, "problem": ""}
-                data = {"columns": sorted(changes)}
-                moved = type(self).objects.move(
-                    self.pk, Status.DRAFT, kind="edited", actor=actor, data=data, **void
-                )
-                written = moved or rows.filter(status=Status.DRAFT).update(**void, updated_at=timezone.now())
-                if not written:
-                    rows.update(**columns, updated_at=timezone.now())
-                if not moved:
-                    Event.objects.record("edited", client_link_id=self.pk, actor=actor, data=data)
-            else:
-                rows.update(**columns, updated_at=timezone.now())
-        self.refresh_from_db()
-        return sorted(changes)
 
     def refresh_from_db(self, using: Any = None, fields: Any = None, from_queryset: Any = None) -> None:
         super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
@@ -375,12 +269,17 @@ class ClientLink(models.Model):
         self._remember(fields)
 
     def _remember(self, fields: Collection[str] | None = None) -> None:
-        read = {name: self.__dict__[name] for name in self._editable_columns() if name in self.__dict__}
+        read = {name: self.__dict__[name] for name in EDITABLE_COLUMNS if name in self.__dict__}
         if fields is not None:
             read = {name: read[name] for name in read if {name, name.removesuffix("_id")} & set(fields)}
         self._loaded = {**self.__dict__.get("_loaded", {}), **read}
 
     _loaded: dict[str, Any]
+
+    def set_columns(self, columns: dict[str, Any]) -> None:
+        """Take over what an update has just written."""
+        for name, value in columns.items():
+            setattr(self, name, value)
 
     def body_values(self) -> dict[str, str | date | None]:
         """The columns that make the request's body, by name."""
@@ -398,6 +297,14 @@ class ClientLink(models.Model):
     def is_cancelled(self) -> bool:
         return self.status == Status.CANCELLED
 
+    def is_due_for_sending(self, now: datetime) -> bool:
+        """Whether the row waits for its mail, and for nothing else."""
+        return bool(
+            self.send_requested_at
+            and (self.sending_until is None or self.sending_until <= now)
+            and (self.send_not_before is None or self.send_not_before <= now)
+        )
+
     def has_usable_url(self, now: datetime) -> bool:
         """Whether the client link at Mollie outlives the time that a merchant may take."""
         return bool(
@@ -412,6 +319,11 @@ class ClientLink(models.Model):
     def is_expired(self) -> bool:
         """Whether the client link at Mollie is over. The merchant's next click renews it."""
         return bool(self.expires_at and self.expires_at <= timezone.now() and not self.is_connected)
+
+    def reason_to_wait(self, now: datetime) -> str:
+        """Why the row's mail is not sent yet, in words; '' where there is no reason other than the queue."""
+        is_held = self.send_waits_for and self.send_not_before and self.send_not_before > now
+        return str(self.get_send_waits_for_display()) if is_held else ""
 
     @property
     def needs_reconnecting(self) -> bool:
@@ -439,3 +351,8 @@ class ClientLink(models.Model):
     def merchant_url(self) -> str:
         """The merchant page's full address, as it is mailed."""
         return conf.MOLLIE_ONBOARDING_BASE_URL + self.merchant_path()
+
+
+def label_of(column: str) -> str:
+    """What the admin calls a column of a client link, in the current language. Raises `FieldDoesNotExist`."""
+    return str(ClientLink._meta.get_field(column).verbose_name)  # type: ignore[union-attr]  # a column, no relation

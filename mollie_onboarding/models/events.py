@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -34,6 +35,14 @@ class EventManager(models.Manager["Event"]):
             data=data or {},
             at=now,
             announced_at=None if needs_signal else now,
+        )
+
+    def record_for_each(self, kind: str, client_link_ids: Iterable[uuid.UUID], *, actor: Any = None) -> None:
+        """The same line in the history of each of these rows."""
+        now = timezone.now()
+        self.bulk_create(
+            Event(kind=kind, client_link_id=pk, actor=actor, at=now, announced_at=now)
+            for pk in client_link_ids
         )
 
 

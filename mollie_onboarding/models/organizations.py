@@ -15,10 +15,15 @@ from django.utils.translation import gettext_lazy as _
 from mollie_onboarding.conf import conf
 from mollie_onboarding.fields import EncryptedTextField, ExactCharField
 
+from .bounded import distinct_values
 from .claims import CLAIM_LIFETIME
+from .indexes import PostgresIndex, WordIndex
 from .locks import locked
+from .stages import OF_ORGANIZATION, furthest
 
 STALE_AFTER = timedelta(hours=24)
+SEARCHED_COLUMNS = ["name"]
+MOST_SCOPES = 60  # different ones that are looked at one by one
 CHECK_INTERVAL = timedelta(minutes=1)  # between two readings that a merchant asks for
 
 
@@ -94,11 +99,17 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 
     def needing_consent(self, scopes: Iterable[str]) -> Self:
         """Connected, but with less than these scopes. Where none is stored, it is not known what was granted."""
+        asked_for = set(scopes)
+        granted = self.connected().exclude(scope="")
+        # There may be many organizations, but there are few different scopes.
+        stored = distinct_values(self, "scope", MOST_SCOPES + 1)
+        if len(stored) <= MOST_SCOPES:
+            return granted.filter(scope__in=[text for text in stored if not asked_for <= set(text.split())])
         padded = Concat(Value(" "), "scope", Value(" "), output_field=models.TextField())
         lacking = Q(pk__in=[])
-        for scope in scopes:
+        for scope in asked_for:
             lacking |= ~Q(padded_scope__contains=f" {scope} ")
-        return self.connected().exclude(scope="").alias(padded_scope=padded).filter(lacking)
+        return granted.alias(padded_scope=padded).filter(lacking)
 
 
 class Organization(models.Model):
@@ -139,7 +150,6 @@ class Organization(models.Model):
         max_length=12,
         choices=ConnectionStatus,
         default=ConnectionStatus.CONNECTED,
-        db_index=True,
     )
     ended_at = models.DateTimeField(_("lost or disconnected"), null=True)
     last_error = models.CharField(_("last error"), max_length=255, blank=True)
@@ -148,9 +158,13 @@ class Organization(models.Model):
     registration_number = models.CharField(_("registration number"), max_length=50, blank=True)
     vat_number = models.CharField(_("VAT number"), max_length=50, blank=True)
     # No choices: a value that Mollie adds is kept and shown.
-    onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True, db_index=True)
+    onboarding_status = models.CharField(_("onboarding status"), max_length=50, blank=True)
     can_receive_payments = models.BooleanField(_("can receive payments"), default=False)
     can_receive_settlements = models.BooleanField(_("can receive settlements"), default=False)
+    # When each was first read as true.
+    payments_enabled_at = models.DateTimeField(_("payments enabled"), null=True, editable=False)
+    completed_at = models.DateTimeField(_("completed"), null=True, editable=False)
+    stage = furthest(OF_ORGANIZATION)
     signed_up_at = models.DateTimeField(_("signed up"), null=True)
     dashboard_url = models.CharField(max_length=2000, blank=True)
     capabilities = models.JSONField(default=list, blank=True)
@@ -168,6 +182,26 @@ class Organization(models.Model):
         verbose_name = _("organization")
         verbose_name_plural = _("organizations")
         permissions: ClassVar = [("disconnect_organization", "Can disconnect organizations")]
+        # Besides those at the columns. What each is for:
+        indexes: ClassVar = [
+            # The admin's list, newest first, and its filters.
+            models.Index(fields=["created_at"], name="mollie_org_created"),
+            models.Index(fields=["connection_status", "created_at"], name="mollie_org_connection"),
+            models.Index(fields=["onboarding_status", "created_at"], name="mollie_org_onboarding"),
+            models.Index(fields=["can_receive_payments", "created_at"], name="mollie_org_payments"),
+            models.Index(fields=["can_receive_settlements", "created_at"], name="mollie_org_settlements"),
+            models.Index(fields=["last_error"], name="mollie_org_error"),
+            # Two texts, of which MariaDB would have to be told how much to index.
+            PostgresIndex(fields=["scope"], name="mollie_org_scope"),
+            PostgresIndex(
+                fields=["created_at"], name="mollie_org_revocation", where_set="pending_revocation"
+            ),
+            # Its search, and its order by name.
+            WordIndex(fields=SEARCHED_COLUMNS, name="mollie_org_words"),
+            models.Index(fields=["name"], name="mollie_org_name"),
+            # Its merchants' filter by stage.
+            models.Index(fields=["stage"], name="mollie_org_stage"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.organization_id})" if self.name else self.organization_id
