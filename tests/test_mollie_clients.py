@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mollie_onboarding.exceptions import MollieConnectionError, MollieError, MollieResponseError
-from mollie_onboarding.mollie_api import Capability, MollieAPI, OnboardingStatus, OrganizationInfo, transport
+from mollie_onboarding.mollie_api import Capability, MollieAPI, OnboardingStatus, OrganizationInfo, wire
 from mollie_onboarding.mollie_api.data import ClientInfo, ClientPage, Requirement
 from mollie_onboarding.mollie_api.resources import (
     read_capabilities,
@@ -187,12 +187,12 @@ def mollie(settings):
     """A Mollie on loopback. Its script must have been followed to the end, and not beyond."""
     settings.MOLLIE_ONBOARDING_CLIENT_SECRET = CLIENT_SECRET
     settings.MOLLIE_ONBOARDING_ACCESS_TOKEN = PARTNER_TOKEN
-    transport._forget_session()
+    wire._forget_session()
     with FakeMollie() as fake:
         settings.MOLLIE_ONBOARDING_API_URL = fake.url
         yield fake
-        transport._session().close()
-        transport._forget_session()
+        wire._session().close()
+        wire._forget_session()
     assert fake.unexpected == []
     assert fake.left == []
 

@@ -28,6 +28,7 @@ from .reading import get_href, get_object, get_objects, get_text
 from .resources import read_capabilities, read_client_page, read_onboarding_status, read_organization
 from .transport import Bearer, Transport, app_credentials
 
+CREATE_CLIENT_LINK = "POST /v2/client-links"  # as `RateLimit.endpoint` names it
 CLIENTS_PER_PAGE = 250  # the most; docs.mollie.com/reference/list-clients
 MAX_LIST = 20_000_000  # bytes of a page of clients with everything embedded
 
@@ -55,10 +56,11 @@ class MollieAPI(Transport):
         client_link_id = get_text(answer, "id", 64)
         url = get_href(answer, "clientLink")
         if not client_link_id or not is_allowed_url(url):
-            # The answer is final for this key: Mollie would repeat it for an hour.
+            # It may have been spoilt on the way, and the same key brings it whole. Repeated like this it is Mollie's own,
+            # and stays so for an hour.
             raise MollieConnectionError(
                 "Mollie's answer names no client link, or one at a host that is not in MOLLIE_ONBOARDING_LINK_HOSTS.",
-                needs_new_key=True,
+                needs_new_key=self.was_replayed,
             )
         return CreatedClientLink(client_link_id, url)
 
@@ -174,7 +176,10 @@ class MollieAPI(Transport):
         )
         access_token = get_text(answer, "access_token", 4096)
         if not access_token:
-            raise MollieConnectionError("Mollie's answer holds no access token.", needs_new_key=True)
+            # As above; and a new key would come with a refresh token that this answer may have replaced.
+            raise MollieConnectionError(
+                "Mollie's answer holds no access token.", needs_new_key=self.was_replayed
+            )
         return Tokens(
             access_token=access_token,
             refresh_token=get_text(answer, "refresh_token", 4096),

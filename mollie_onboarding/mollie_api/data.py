@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-import idna
-
 CODE_LIFETIME = timedelta(seconds=30)  # docs.mollie.com/docs/connect-setting-up-oauth
 CLIENT_LINK_LIFETIME = timedelta(days=30)  # docs.mollie.com/reference/create-client-link
 IDEMPOTENCY_KEY_LIFETIME = timedelta(hours=1)  # docs.mollie.com/reference/api-idempotency
@@ -176,8 +174,12 @@ class ClientPage:
 def _to_ascii_domain(address: str) -> str:
     """The e-mail address with its domain in Punycode (RFC 3492), as Mollie asks for it."""
     local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    import idna  # here: its tables are large, and hardly any domain needs them
+
     try:
-        return local + at + (domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
+        return local + at + idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
         return address  # Mollie names the field when it cannot take it
 
