@@ -7,22 +7,12 @@ import re
 import time
 
 from django.core.cache import cache
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from .conf import conf
+from .conf import conf, parse_limit
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 IPV6_NETWORK = 64  # bits; one customer of a provider has at least that many addresses
-
-
-def parse_limit(limit: str) -> tuple[int, int]:
-    """The number and the window in seconds of a limit such as `20/h`. Raises `ImproperlyConfigured`."""
-    match = re.fullmatch(r"(\d+)/([smhd])", str(limit))
-    if not match:
-        raise ImproperlyConfigured("MOLLIE_ONBOARDING_SIGNUP_LIMIT is not a limit such as 20/h.")
-    return int(match[1]), SECONDS[match[2]]
 
 
 def seconds_to_wait(subject: str, limit: str) -> int:

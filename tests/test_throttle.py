@@ -29,12 +29,26 @@ def test_parse_limit(limit, parsed):
 
 
 @pytest.mark.parametrize(
-    "limit", ["", "20", "/h", "20/w", "20/H", "-1/h", "1.5/h", " 20/h", "20/h\n", "20/hour", 30, None]
+    "limit",
+    [
+        "",
+        "20",
+        "/h",
+        "20/w",
+        "20/H",
+        "-1/h",
+        "1.5/h",
+        " 20/h",
+        "20/h\n",
+        "20/hour",
+        "\u0662\u0660/h",
+        f"{10**9}/h",
+        30,
+        None,
+    ],
 )
 def test_parse_limit_malformed(limit):
-    with pytest.raises(
-        ImproperlyConfigured, match="MOLLIE_ONBOARDING_SIGNUP_LIMIT is not a limit such as 20/h"
-    ):
+    with pytest.raises(ImproperlyConfigured, match="is not a limit such as 20/h"):
         parse_limit(limit)
 
 
