@@ -24,6 +24,11 @@ def send_onboarding_link(client_link_id: str) -> None:
 
 
 @task()
+def queue_batch(batch_id: str) -> None:
+    services.feed_batch(uuid.UUID(batch_id))
+
+
+@task()
 def revoke_tokens(organization_pk: str) -> None:
     services.revoke_tokens(int(organization_pk))
 
@@ -31,3 +36,8 @@ def revoke_tokens(organization_pk: str) -> None:
 @task()
 def send_connected_notice(client_link_id: str) -> None:
     services.send_connected_notice(uuid.UUID(client_link_id))
+
+
+@task()
+def send_onboarding_reminders() -> None:
+    services.request_reminders()

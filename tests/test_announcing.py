@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.db import connection, transaction
 from django.dispatch import Signal
 
 from mollie_onboarding import services, signals
 from mollie_onboarding.models import ClientLink, Event, Organization, Status
 from mollie_onboarding.services import announcing
-from tests.conftest import authorization_url
+from tests.conftest import NOON, authorization_url
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
 committing = pytest.mark.django_db(databases=DATABASES, transaction=True)
 
-ALL = {name: signal for name, signal in vars(signals).items() if isinstance(signal, Signal)}
-NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
+# All that tell of a commit. `observed` counts what happens, at once.
+ALL = {
+    name: signal
+    for name, signal in vars(signals).items()
+    if isinstance(signal, Signal) and signal is not signals.observed
+}
 CONNECTED = {"organization_id": "org_1", "identity_check": "matches"}
 
 
@@ -40,12 +43,6 @@ def received() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     yield heard
     for signal, receive in receivers:
         signal.disconnect(receive)
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -16,10 +17,11 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from mollie_onboarding import signals
+from mollie_onboarding import services, signals
 from mollie_onboarding.exceptions import MollieResponseError
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.services import draining, feeding, sending
 from tests.conftest import authorization_url, page_status
 from tests.connected import connect
 
@@ -120,16 +122,63 @@ def test_send_fails_where_the_mail_server_fails(sandbox, queued, monkeypatch):
     queued()
     monkeypatch.setattr(EmailBackend, "send_messages", lambda self, messages: 1 / 0)
 
-    summary, _ = run_and_fail("send_onboarding_links")
+    summary, error = run_and_fail("send_onboarding_links")
 
-    assert summary == "0 sent, 1 not sent.\n"
+    assert summary == "0 sent, 1 not sent. 1 in the queue will be tried again.\n"
+    assert "will be tried again; the admin says which, why and when" in error
+
+
+def test_send_says_of_some_that_they_will_be_tried_again(sandbox, queued, make_notice, monkeypatch):
+    queued()
+    make_notice()
+    sandbox.add_fault("client_links", "validation")
+    monkeypatch.setattr(EmailBackend, "send_messages", lambda self, messages: 1 / 0)
+
+    summary, error = run_and_fail("send_onboarding_links")
+
+    assert summary == "0 sent, 2 not sent. 1 in the queue will be tried again.\n"
+    assert error == "Some mails were not sent; the admin says which and why."
+
+
+def test_send_accounts_for_the_mails_of_a_batch_that_is_cancelled_meanwhile(
+    sandbox, make_client_link, monkeypatch
+):
+    monkeypatch.setattr(draining, "PAGE_SIZE", 2)
+    monkeypatch.setattr(feeding, "INLINE_LIMIT", 0)
+    for number in range(6):
+        make_client_link(owner_email=f"{number}@m.example")
+    batch = services.create_batch(ClientLink.objects.all(), pk=uuid.uuid4())
+    services.start_batch(batch)
+    deliver = sending.deliver
+
+    def cancel(message: Any) -> Any:
+        services.cancel_batch(batch)
+        return deliver(message)
+
+    monkeypatch.setattr(sending, "deliver", cancel)
+
+    # One in hand; of the others one had been read already.
+    assert (
+        run("send_onboarding_links", "--concurrency=1") == "1 sent, 0 not sent. 5 left the queue meanwhile.\n"
+    )
+    batch.refresh_from_db()
+    assert batch.finished_at
+
+
+def test_send_counts_what_waits_for_its_recipient_as_still_queued(sandbox, queued, settings):
+    settings.MOLLIE_ONBOARDING_MAIL_LIMIT = "1/d"
+    queued()
+    queued()
+
+    assert run("send_onboarding_links") == "1 sent, 0 not sent.\n"
+    assert ClientLink.objects.filter(send_requested_at__isnull=False).count() == 1
 
 
 def test_send_does_not_fail_for_a_merchant_who_connected_meanwhile(sandbox, queued):
     organization = Organization.objects.create(organization_id="org_1")
     queued(status=Status.CONNECTED, organization=organization)
 
-    assert run("send_onboarding_links") == "0 sent, 0 not sent.\n"
+    assert run("send_onboarding_links") == "0 sent, 0 not sent. 1 left the queue meanwhile.\n"
 
 
 # sync_onboarding_status

@@ -21,7 +21,7 @@ from mollie_onboarding.admin.mail_preview import TEST_LIMIT
 from mollie_onboarding.models import ClientLink, Event, Organization, Status
 from mollie_onboarding.services import Purpose, mailing
 from tests.conftest import MERCHANT
-from tests.test_admin import LIST, act, change, csrf, log_in, make_staff_with, page_of, said, snapshot
+from tests.test_admin import LIST, act, change, csrf, make_staff_with, page_of, said, snapshot
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
@@ -156,6 +156,27 @@ def test_text_and_html_say_the_same_in_the_same_order(settings, purpose, privacy
             "Agree to more permissions at Mollie",
             "Agree at Mollie",
             ["Everything keeps working until then."],
+        ),
+        (
+            Purpose.REMINDER,
+            "Shopwise: reminder to connect Bakkerij Jansen with Mollie",
+            "Connect Bakkerij Jansen with Mollie",
+            "Begin",
+            ["Shopwise asked you to connect", "a friendly reminder", "about ten minutes"],
+        ),
+        (
+            Purpose.REMINDER_AGAIN,
+            "Shopwise: what it takes to connect Bakkerij Jansen with Mollie",
+            "Connect Bakkerij Jansen with Mollie",
+            "Begin",
+            ["is not connected with Mollie yet", "an identity document", "about ten minutes"],
+        ),
+        (
+            Purpose.REMINDER_LAST,
+            "Shopwise: last reminder to connect Bakkerij Jansen with Mollie",
+            "Connect Bakkerij Jansen with Mollie",
+            "Begin",
+            ["the last reminder that you get from Shopwise", "there is nothing for you to do"],
         ),
         (
             Purpose.CONNECTED,
@@ -446,11 +467,6 @@ def test_logo_has_a_full_address_or_is_the_name(settings, path, address):
 
 
 # The preview.
-
-
-@pytest.fixture
-def staff(operator) -> Client:
-    return log_in(operator)
 
 
 def preview(row: ClientLink) -> str:

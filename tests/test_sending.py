@@ -6,51 +6,41 @@ import logging
 import re
 import threading
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-import django
 import pytest
 import time_machine
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone, translation
 from requests.adapters import HTTPAdapter
 
-from mollie_onboarding import services
-from mollie_onboarding.models import SENDING_CLAIM_LIFETIME, ClientLink, Event, Organization, Status
-from mollie_onboarding.services import sending
-from tests.conftest import page_status
+from mollie_onboarding import services, signals
+from mollie_onboarding.models import (
+    SENDING_CLAIM_LIFETIME,
+    Batch,
+    BatchItem,
+    ClientLink,
+    DeliveryStatus,
+    Event,
+    Organization,
+    Reason,
+    SendKind,
+    Status,
+)
+from mollie_onboarding.services import notices, queueing, sending
+from tests.conftest import NOON, kinds, page_status, reread
+from tests.threads import in_threads
 
 DATABASES = ["default", "mollie_sandbox"]
 # Without a real commit no task is nudged: a test that calls `send_onboarding_link` is the worker.
 pytestmark = pytest.mark.django_db(databases=DATABASES)
 committing = pytest.mark.django_db(databases=DATABASES, transaction=True)
 
-NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
-TASKS_PACKAGE = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 LIFETIME = timedelta(days=90)
-
-
-@pytest.fixture
-def queued(make_client_link):
-    """A row whose mail is requested and not sent."""
-
-    def make(**columns: Any) -> ClientLink:
-        row = make_client_link(**columns)
-        assert services.request_sending(row)
-        row.refresh_from_db()
-        return row
-
-    return make
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture
@@ -98,10 +88,6 @@ def refuse_mail() -> None:
 
 def make_organization(**columns: Any) -> Organization:
     return Organization.objects.create(organization_id="org_1", name="Bakkerij Jansen", **columns)
-
-
-def kinds(row: ClientLink) -> list[str]:
-    return [event.kind for event in row.events.order_by("pk")]
 
 
 # The queue.
@@ -193,13 +179,12 @@ def test_request_outlives_a_task_queue_that_is_down(sandbox, make_client_link, m
 
 
 @committing
-def test_task_carries_the_id_and_nothing_else(make_client_link, settings):
-    settings.TASKS = {"default": {"BACKEND": f"{TASKS_PACKAGE}.backends.dummy.DummyBackend"}}
+def test_task_carries_the_id_and_nothing_else(make_client_link, workers):
     from mollie_onboarding import tasks
 
     row = make_client_link()
     services.request_sending(row)
-    sending.nudge_notice(row)
+    notices.nudge_notice(row)
 
     results = tasks.send_onboarding_link.get_backend().results
     assert [result.task.name for result in results] == ["send_onboarding_link", "send_connected_notice"]
@@ -298,6 +283,35 @@ def test_worker_whose_claim_was_taken_over_does_not_mail(sandbox, queued, during
     assert row.send_requested_at is not None
 
 
+def test_worker_whose_claim_was_taken_over_puts_nothing_back(sandbox, queued, monkeypatch):
+    row = queued()
+    other = timezone.now() + timedelta(hours=1)
+
+    def take() -> float:
+        ClientLink.objects.filter(pk=row.pk).update(sending_until=other)
+        return 5.0
+
+    monkeypatch.setattr(sending.budget, "take", take)
+
+    assert services.send_onboarding_link(row.pk) is None
+
+    row.refresh_from_db()
+    assert (row.sending_until, row.send_not_before, row.send_waits_for) == (other, None, "")
+
+
+def test_worker_whose_claim_was_taken_over_leaves_the_queue_alone(sandbox, queued, during_the_call):
+    row = queued()
+    sandbox.add_fault("client_links", "validation")
+    other = timezone.now() + timedelta(hours=1)
+    during_the_call(lambda: ClientLink.objects.filter(pk=row.pk).update(sending_until=other))
+
+    assert services.send_onboarding_link(row.pk) is False
+
+    row.refresh_from_db()
+    assert row.sending_until == other
+    assert row.send_requested_at is not None
+
+
 def test_address_that_is_corrected_during_the_delivery_gets_a_mail_of_its_own(
     sandbox, queued, mail_server, monkeypatch, clock
 ):
@@ -330,11 +344,11 @@ def test_rate_limit_keeps_the_row_queued_for_as_long_as_mollie_says(sandbox, que
     sandbox.add_fault("client_links", "rate_limited", retry_after=7200)
     row = queued()
 
-    assert services.send_onboarding_link(row.pk) is False
+    assert services.send_onboarding_link(row.pk) is None
 
     row.refresh_from_db()
     assert row.send_not_before == NOON + timedelta(seconds=7200)
-    assert row.send_attempts == 1
+    assert row.send_attempts == 0
     assert row.sending_until is None
     assert row.delivery_status == ClientLink.DeliveryStatus.QUEUED
     clock.shift(timedelta(seconds=7199))
@@ -348,7 +362,7 @@ def test_pause_doubles_and_the_row_leaves_the_queue_after_six_attempts(sandbox, 
     row = queued()
     pauses = []
 
-    for _ in range(sending.MAX_ATTEMPTS - 1):
+    for _ in range(queueing.MAX_ATTEMPTS - 1):
         assert services.send_onboarding_link(row.pk) is False
         row.refresh_from_db()
         pause = row.send_not_before - timezone.now()
@@ -360,7 +374,7 @@ def test_pause_doubles_and_the_row_leaves_the_queue_after_six_attempts(sandbox, 
     row.refresh_from_db()
     assert row.send_requested_at is None
     assert row.delivery_status == ClientLink.DeliveryStatus.FAILED
-    assert len(sandbox.calls("client_links")) == sending.MAX_ATTEMPTS
+    assert len(sandbox.calls("client_links")) == queueing.MAX_ATTEMPTS
     assert services.request_sending(row)
     row.refresh_from_db()
     assert row.send_attempts == 0
@@ -432,11 +446,11 @@ def test_mail_server_that_fails_keeps_the_row_queued_with_a_problem(
 
     row.refresh_from_db()
     assert row.problem == ClientLink.Problem.MAIL_FAILED
-    assert row.send_not_before == NOON + sending.FIRST_PAUSE
+    assert row.send_not_before == NOON + queueing.FIRST_PAUSE
     assert row.send_requested_at is not None
     assert row.send_count == 0
     monkeypatch.undo()
-    clock.shift(sending.FIRST_PAUSE)
+    clock.shift(queueing.FIRST_PAUSE)
     with mock.patch.object(HTTPAdapter, "send", side_effect=AssertionError("the link is there already")):
         assert services.send_onboarding_link(row.pk) is True
     row.refresh_from_db()
@@ -448,7 +462,7 @@ def test_mail_server_that_fails_for_good_is_given_up(sandbox, queued, mail_serve
     row = queued()
     mail_server(before=refuse_mail)
 
-    for _ in range(sending.MAX_ATTEMPTS):
+    for _ in range(queueing.MAX_ATTEMPTS):
         assert services.send_onboarding_link(row.pk) is False
         clock.shift(timedelta(hours=3))
 
@@ -508,7 +522,7 @@ def test_cancelled_while_mollie_worked_gets_no_mail(sandbox, queued, during_the_
 def test_connected_merchant_gets_no_mail(sandbox, make_client_link):
     row = make_client_link(status=Status.CONNECTED, organization=make_organization())
 
-    assert services.reason_not_to_send(row) == "The merchant is connected."
+    assert services.reason_not_to_send(row) == Reason.CONNECTED
     assert not services.request_sending(row)
     assert kinds(row) == []
 
@@ -538,8 +552,61 @@ def test_merchant_with_a_lost_connection_gets_the_mail(sandbox, queued, connecti
 def test_cancelled_merchant_gets_no_mail(make_client_link):
     row = make_client_link(status=Status.CANCELLED)
 
-    assert services.reason_not_to_send(row) == "The client link is cancelled."
+    assert services.reason_not_to_send(row) == Reason.CANCELLED
     assert not services.request_sending(row)
+
+
+def test_address_that_bounced_while_queued_gets_no_mail(sandbox, queued):
+    row = queued()
+    ClientLink.objects.filter(pk=row.pk).update(delivery_status=DeliveryStatus.BOUNCED)
+
+    assert services.send_onboarding_link(row.pk) is None
+
+    row.refresh_from_db()
+    assert row.send_requested_at is None
+    assert row.delivery_status == DeliveryStatus.BOUNCED
+    assert sandbox.calls() == []
+
+
+# What became of a batch's merchants.
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "reason"),
+    [
+        ("", BatchItem.Outcome.SENT, ""),
+        ("validation", BatchItem.Outcome.FAILED, Reason.REFUSED),
+        ("cancelled", BatchItem.Outcome.SKIPPED, Reason.CANCELLED),
+    ],
+)
+def test_outcome_is_noted_in_the_batch(sandbox, make_client_link, fault, outcome, reason):
+    batch = Batch.objects.create(started_at=timezone.now())
+    row = make_client_link(**queueing.queue_columns(SendKind.INVITATION, batch))
+    item = BatchItem.objects.create(batch=batch, client_link=row, outcome=BatchItem.Outcome.QUEUED)
+    if fault == "validation":
+        sandbox.add_fault("client_links", fault)
+    if fault == "cancelled":
+        ClientLink.objects.filter(pk=row.pk).update(status=Status.CANCELLED)
+
+    services.send_onboarding_link(row.pk)
+
+    item.refresh_from_db()
+    assert (item.outcome, item.reason) == (outcome, reason)
+    assert item.at is not None
+
+
+def test_reminder_is_counted_and_an_invitation_begins_anew(sandbox, make_client_link):
+    invited_at = timezone.now() - timedelta(days=4)
+    columns = {"invited_at": invited_at, "last_sent_at": invited_at}
+    row = make_client_link(**queueing.queue_columns(SendKind.REMINDER), **columns)
+    services.send_onboarding_link(row.pk)
+    row.refresh_from_db()
+    assert (row.reminder_count, row.invited_at) == (1, invited_at)
+
+    ClientLink.objects.filter(pk=row.pk).update(**queueing.queue_columns(SendKind.INVITATION))
+    services.send_onboarding_link(row.pk)
+    row.refresh_from_db()
+    assert (row.reminder_count, row.invited_at) == (0, row.last_sent_at)
 
 
 # Our own link.
@@ -560,7 +627,7 @@ def test_every_path_sets_the_link_expiry_alike(sandbox, make_client_link, settin
         if path == "after a connection was lost":
             organization = make_organization(connection_status="lost")
             ClientLink.objects.filter(pk=row.pk).update(status=Status.CONNECTED, organization=organization)
-        row = ClientLink.objects.select_related("organization").get(pk=row.pk)
+        row = reread(row)
         request(row)
         clock.shift(timedelta(minutes=3))
 
@@ -609,7 +676,7 @@ def test_corrected_address_kills_the_links_mailed_before(sandbox, browser, make_
     assert page_status(page) == "expired"
     assert b"piet@" not in page.content
     # The page mails the new link, to the stored address.
-    with time_machine.travel(timezone.now() + sending.SELF_SERVICE_INTERVAL * 2):
+    with time_machine.travel(timezone.now() + queueing.SELF_SERVICE_INTERVAL * 2):
         assert page_status(browser.submit(old, action="mail")) == "ready"
     assert [message.to for message in mail.outbox[1:]] == [["piet@bakkerij-jansen.example"]]
     new = re.search(r"https://platform\.example(/onboarding/link/\S+)", mail.outbox[1].body)[1]
@@ -626,7 +693,7 @@ def test_self_service_is_one_mail_in_ten_minutes(sandbox, make_client_link, cloc
         services.send_onboarding_link(row.pk)
     assert len(mail.outbox) == 1
 
-    clock.shift(sending.SELF_SERVICE_INTERVAL - timedelta(seconds=1))
+    clock.shift(queueing.SELF_SERVICE_INTERVAL - timedelta(seconds=1))
     services.request_sending_by_merchant(row)
     services.send_onboarding_link(row.pk)
     assert len(mail.outbox) == 1
@@ -824,7 +891,9 @@ def test_notice_that_fails_comes_later_with_the_same_message_id(notified, mail_s
         mail_server(after=refuse_mail)
         assert services.send_connected_notice(notified.pk) is False
     monkeypatch.undo()
-    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+    with time_machine.travel(timezone.now() + timedelta(minutes=4)):
+        assert services.send_queued() == (0, 0)
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
         assert services.send_queued() == (1, 0)
 
     first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
@@ -849,10 +918,222 @@ def test_connecting_nudges_the_notice(make_client_link):
     )
 
     with transaction.atomic():
-        sending.nudge_notice(row)
+        notices.nudge_notice(row)
         assert mail.outbox == []
 
     assert len(mail.outbox) == 1
+
+
+@committing
+def test_two_workers_at_once_send_one_notice(notified):
+    results = in_threads(2, lambda: services.send_connected_notice(notified.pk))
+
+    assert sorted(results, key=str) == [None, True]
+    assert len(mail.outbox) == 1
+
+
+def test_slow_mail_server_gets_no_second_notice(notified, mail_server, clock):
+    ClientLink.objects.filter(pk=notified.pk).update(notice_requested_at=NOON - timedelta(hours=1))
+    others: list[Any] = []
+    mail_server(
+        before=lambda: others.extend([services.send_connected_notice(notified.pk), services.send_queued()])
+    )
+
+    assert services.send_connected_notice(notified.pk) is True
+
+    assert others == [None, (0, 0)]
+    assert len(mail.outbox) == 1
+
+
+def test_notice_of_a_killed_worker_is_taken_over_with_the_same_message_id(notified, monkeypatch, clock):
+    ClientLink.objects.filter(pk=notified.pk).update(notice_requested_at=NOON)
+    with monkeypatch.context() as patch:
+        killed = mock.Mock(side_effect=KeyboardInterrupt)
+        deliver = EmailBackend.send_messages
+        patch.setattr(EmailBackend, "send_messages", lambda *args: (deliver(*args), killed()))
+        with pytest.raises(KeyboardInterrupt):
+            services.send_connected_notice(notified.pk)
+
+    clock.shift(SENDING_CLAIM_LIFETIME - timedelta(seconds=1))
+    assert services.send_queued() == (0, 0)
+    clock.shift(timedelta(seconds=1))
+    assert services.send_queued() == (1, 0)
+
+    first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
+    assert first == second
+
+
+def test_notice_is_given_up_after_six_attempts_and_the_history_says_so(notified, mail_server, clock, caplog):
+    ClientLink.objects.filter(pk=notified.pk).update(notice_requested_at=NOON)
+    mail_server(before=refuse_mail)
+    pauses = []
+
+    for _ in range(queueing.MAX_ATTEMPTS - 1):
+        assert services.send_connected_notice(notified.pk) is False
+        notified.refresh_from_db()
+        pause = notified.notice_not_before - timezone.now()
+        pauses.append(pause / timedelta(minutes=1))
+        clock.shift(pause - timedelta(seconds=1))
+        assert services.send_connected_notice(notified.pk) is None
+        clock.shift(timedelta(seconds=1))
+    assert pauses == [5, 10, 20, 40, 80]
+    assert kinds(notified) == []
+    assert services.send_connected_notice(notified.pk) is False
+
+    notified.refresh_from_db()
+    assert kinds(notified) == ["notice_failed"]
+    assert notified.notice_requested_at is notified.notice_not_before is notified.notice_until is None
+    assert notified.notice_attempts == 0
+    assert f"The notice of client link {notified.pk} was not sent, and is given up." in caplog.text
+    assert services.send_connected_notice(notified.pk) is None
+
+
+@pytest.mark.parametrize("delivery", [DeliveryStatus.BOUNCED, DeliveryStatus.COMPLAINED])
+def test_no_notice_goes_where_a_mail_bounced_and_the_history_says_so(notified, delivery, caplog):
+    hour_ago = timezone.now() - timedelta(hours=1)
+    ClientLink.objects.filter(pk=notified.pk).update(
+        delivery_status=delivery, notice_requested_at=hour_ago, notice_attempts=1
+    )
+
+    assert services.send_connected_notice(notified.pk) is None
+
+    assert mail.outbox == []
+    notified.refresh_from_db()
+    assert notified.notice_requested_at is notified.notice_until is None
+    assert notified.notice_attempts == 0
+    event = notified.events.get()
+    assert (event.kind, event.organization) == ("notice_failed", notified.organization)
+    assert event.data == {"delivery_status": delivery}
+    assert caplog.records == []  # nothing is wrong with the platform
+    assert services.send_queued() == (0, 0)
+
+
+@pytest.mark.parametrize("delivery", [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.SENT])
+def test_notice_goes_wherever_a_mail_may_arrive(notified, delivery):
+    ClientLink.objects.filter(pk=notified.pk).update(delivery_status=delivery)
+
+    assert services.send_connected_notice(notified.pk) is True
+
+
+@pytest.mark.parametrize("attempts", [0, queueing.MAX_ATTEMPTS - 1])
+def test_notice_that_was_taken_over_is_left_to_the_other(notified, mail_server, attempts):
+    ClientLink.objects.filter(pk=notified.pk).update(notice_attempts=attempts)
+    other = timezone.now() + timedelta(hours=1)
+
+    def take_over_and_fail() -> None:
+        ClientLink.objects.filter(pk=notified.pk).update(notice_until=other)
+        refuse_mail()
+
+    mail_server(before=take_over_and_fail)
+
+    assert services.send_connected_notice(notified.pk) is False
+
+    notified.refresh_from_db()
+    assert notified.notice_until == other
+    assert notified.notice_requested_at is not None
+    assert notified.notice_attempts == attempts
+    assert kinds(notified) == []
+
+
+def test_second_connection_begins_the_notice_anew():
+    assert notices.notice_columns() == {
+        "notice_requested_at": mock.ANY,
+        "notice_not_before": None,
+        "notice_attempts": 0,
+        "notice_until": None,
+    }
+
+
+# Later, by a task.
+
+
+@committing
+def test_what_is_postponed_is_nudged_when_it_is_due(
+    sandbox, make_client_link, notified, mail_server, workers, clock
+):
+    from mollie_onboarding import tasks
+
+    row = make_client_link(send_requested_at=NOON)
+    mail_server(before=refuse_mail)
+
+    services.send_onboarding_link(row.pk)
+    services.send_connected_notice(notified.pk)
+
+    results = tasks.send_onboarding_link.get_backend().results
+    assert [(result.task.name, result.args, result.task.run_after) for result in results] == [
+        ("send_onboarding_link", [str(row.pk)], NOON + queueing.FIRST_PAUSE),
+        ("send_connected_notice", [str(notified.pk)], NOON + queueing.FIRST_PAUSE),
+    ]
+
+
+@committing
+def test_backend_that_cannot_wait_is_not_nudged_too_early(sandbox, make_client_link, mail_server):
+    row = make_client_link(send_requested_at=timezone.now())
+    calls: list[None] = []
+    mail_server(before=lambda: (calls.append(None), refuse_mail()))
+
+    assert services.send_onboarding_link(row.pk) is False
+
+    assert len(calls) == 1
+
+
+@committing
+def test_row_that_was_taken_over_is_not_nudged(sandbox, make_client_link, mail_server, workers):
+    from mollie_onboarding import tasks
+
+    row = make_client_link(send_requested_at=timezone.now())
+    other = timezone.now() + timedelta(hours=1)
+
+    def take_over_and_fail() -> None:
+        ClientLink.objects.filter(pk=row.pk).update(sending_until=other)
+        refuse_mail()
+
+    mail_server(before=take_over_and_fail)
+
+    assert services.send_onboarding_link(row.pk) is False
+
+    row.refresh_from_db()
+    assert (row.sending_until, row.send_attempts, row.problem) == (other, 0, "")
+    assert tasks.send_onboarding_link.get_backend().results == []
+
+
+# How much a mail costs.
+
+
+@committing
+def test_invitation_takes_ten_statements(sandbox, make_client_link, count):
+    row = make_client_link(send_requested_at=timezone.now())
+
+    _, statements = count(lambda: services.send_onboarding_link(row.pk))
+
+    assert [statement.split()[0] for statement in statements] == [
+        *("SELECT", "UPDATE"),  # the row, and the claim with all that is about to be sent
+        "SELECT",  # whether Mollie has named a limit
+        *("UPDATE", "INSERT"),  # the client link
+        *("SELECT", "INSERT"),  # the mails to this recipient
+        *("UPDATE", "UPDATE", "INSERT"),  # the mail, with the batches that wait for it
+    ]
+
+
+@committing
+def test_platform_that_listens_is_told_of_the_row_as_it_is(sandbox, make_client_link):
+    row = make_client_link(send_requested_at=timezone.now())
+    heard: list[Any] = []
+
+    def receive(signal: Any, client_link: ClientLink, event: Event, **kwargs: Any) -> None:
+        heard.append((event.kind, client_link.status, client_link.mollie_id, bool(client_link.send_count)))
+
+    signals.client_link_created.connect(receive)
+    signals.client_link_sent.connect(receive)
+    try:
+        services.send_onboarding_link(row.pk)
+    finally:
+        signals.client_link_created.disconnect(receive)
+        signals.client_link_sent.disconnect(receive)
+
+    row.refresh_from_db()
+    assert heard == [("ready", "ready", row.mollie_id, False), ("sent", "ready", row.mollie_id, True)]
+    assert not Event.objects.filter(announced_at=None).exists()
 
 
 # The queue as a whole.
@@ -917,3 +1198,54 @@ def test_row_that_cannot_be_worked_on_does_not_keep_back_the_others(
     monkeypatch.setattr(sending, "build_mail", broken_for_one)
     assert services.send_queued() == (1, 1)
     assert f"Client link {rows[0].pk} could not be worked on." in caplog.text
+
+
+# Deadlocks
+
+
+@pytest.fixture
+def deadlock_once(monkeypatch) -> Any:
+    """Let the database end a deadlock at the cost of the first statement that a query set's method makes."""
+
+    def arrange(rows: Any, method: str) -> list[Exception]:
+        original = getattr(type(rows), method)
+        failures: list[Exception] = [OperationalError(1213, "Deadlock found when trying to get lock")]
+
+        def fail_once(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(type(rows), method, fail_once)
+        return failures
+
+    return arrange
+
+
+@committing
+@pytest.mark.parametrize("method", ["claim_sending", "settle"])
+def test_mail_goes_out_once_where_the_database_ends_a_deadlock(
+    sandbox, make_client_link, deadlock_once, method
+):
+    row = make_client_link(send_requested_at=timezone.now())
+    rows = ClientLink.objects.all() if method == "claim_sending" else BatchItem.objects.all()
+    failures = deadlock_once(rows, method)
+
+    assert services.send_onboarding_link(row.pk) is True
+
+    assert failures == []
+    assert len(mail.outbox) == 1
+    row = reread(row)
+    assert (row.send_count, row.send_requested_at) == (1, None)
+    assert kinds(row).count("sent") == 1
+
+
+@committing
+def test_row_leaves_the_queue_where_the_database_ends_a_deadlock(sandbox, make_client_link, deadlock_once):
+    row = make_client_link(send_requested_at=timezone.now(), status=Status.CANCELLED)
+    failures = deadlock_once(BatchItem.objects.all(), "settle")
+
+    assert services.send_onboarding_link(row.pk) is None
+
+    assert failures == []
+    assert reread(row).send_requested_at is None

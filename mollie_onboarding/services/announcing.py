@@ -27,6 +27,12 @@ SIGNALS: dict[str, tuple[Signal, type]] = {
 }
 
 
+def is_heard(kind: str) -> bool:
+    """Whether the platform listens to the signal of such events. Where it does not, there is nothing to announce."""
+    signal, sender = SIGNALS[kind]
+    return signal.has_listeners(sender)
+
+
 def announce(*events: Event) -> None:
     """Send the signals of events that are committed, then mark them all. A receiver's error is logged by Django."""
     for event in events:

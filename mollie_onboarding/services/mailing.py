@@ -10,6 +10,7 @@ import copy
 import logging
 import re
 import uuid
+from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +27,7 @@ from mollie_onboarding import colors
 from mollie_onboarding.conf import conf
 from mollie_onboarding.languages import default_language, supported_language
 from mollie_onboarding.models import ClientLink, Organization
+from mollie_onboarding.observing import observe
 from mollie_onboarding.validation import CONTROL_CHARACTERS, WEB_ADDRESS
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ HEADERS = {
 }
 FULL_NAME_LENGTH = 80  # characters of it in the greeting
 LEFT_OUT = "…"
+NO_METADATA = "AnymailUnsupportedFeature"  # the name of the class: anymail need not be there
 
 ConnectionStatus = Organization.ConnectionStatus
 
@@ -51,11 +54,19 @@ class Purpose(models.TextChoices):
     LOST = "lost", _("To connect again, after the connection was lost")
     DISCONNECTED = "disconnected", _("To connect again, after you disconnected")
     NEW_CONSENT = "new_consent", _("To agree to more permissions")
+    REMINDER = "reminder", _("First reminder")
+    REMINDER_AGAIN = "reminder_again", _("Reminder between the first and the last")
+    REMINDER_LAST = "reminder_last", _("Last reminder")
     CONNECTED = "connected", _("Notice after connecting")
 
     @property
     def template(self) -> str:
+        if self in REMINDERS:
+            return "reminder"
         return "connected_notice" if self == Purpose.CONNECTED else "onboarding_link"
+
+
+REMINDERS = (Purpose.REMINDER, Purpose.REMINDER_AGAIN, Purpose.REMINDER_LAST)
 
 
 def purpose_of(client_link: ClientLink) -> Purpose:
@@ -69,18 +80,33 @@ def purpose_of(client_link: ClientLink) -> Purpose:
     return Purpose.CONNECTED if client_link.is_connected else Purpose.INVITATION
 
 
+def purpose_of_reminder(number: int) -> Purpose:
+    """What a reminder says, by its number in the plan, from 1: the first and the last have words of their own."""
+    if number == 1:
+        return Purpose.REMINDER
+    is_last = number >= len(conf.MOLLIE_ONBOARDING_REMINDER_DAYS)
+    return Purpose.REMINDER_LAST if is_last else Purpose.REMINDER_AGAIN
+
+
 def language_of(client_link: ClientLink) -> str:
     """The language for this owner: of their locale where the site has it, else the site's own."""
     return supported_language(client_link.owner_locale) or default_language()
 
 
 def build_mail(
-    client_link: ClientLink, name: str, *, message_id: str, context: dict[str, Any], language: str = ""
+    client_link: ClientLink,
+    name: str,
+    *,
+    message_id: str,
+    context: dict[str, Any],
+    language: str = "",
+    metadata: dict[str, str] | None = None,
 ) -> EmailMultiAlternatives:
     """A mail from the templates `mollie_onboarding/mail/<name>_{subject.txt,body.txt,body.html}`.
 
     In the owner's language, where no other is asked for. `message_id` names the request, so that a mail sent twice by a
-    crash is the same mail to the mail program.
+    crash is the same mail to the mail program. `metadata` comes back with what the mail provider tells of the mail, where
+    the mail backend is one of anymail's; others leave it alone.
     """
     host = urlsplit(conf.MOLLIE_ONBOARDING_BASE_URL).hostname
     template = f"mollie_onboarding/mail/{name}"
@@ -95,6 +121,8 @@ def build_mail(
             [client_link.owner_email],
             headers={"Message-ID": f"<{message_id}@{host}>", **HEADERS},
         )
+        if metadata:
+            message.metadata = metadata  # type: ignore[attr-defined]  # as anymail reads it
         message.attach_alternative(render_to_string(f"{template}_body.html", values), "text/html")
     return message
 
@@ -167,15 +195,42 @@ def logo_url() -> str:
     return _full_address(path if is_address else static(path))
 
 
+def microseconds(at: datetime) -> int:
+    """A moment as a part of a Message-ID: the same request is the same mail."""
+    return int(at.timestamp() * 1_000_000)
+
+
 def deliver(message: EmailMultiAlternatives) -> bool:
     """Hand a mail to the mail backend. False where that did not take it; the log says why."""
     try:
         return bool(message.send())
     except Exception as exc:
+        if type(exc).__name__ == NO_METADATA and hasattr(message, "metadata"):
+            # Two of anymail's providers take none, which it says before it sends. Then the mail is known by its id.
+            del message.metadata
+            return deliver(message)
         # The platform chooses the mail backend, so anything may be raised. Only the class: messages of mail servers
         # quote addresses.
-        logger.error("Mail %s was not sent: %s", message.extra_headers["Message-ID"], type(exc).__name__)
+        observe(
+            logger,
+            logging.ERROR,
+            "mail_not_sent",
+            "Mail %(message_id)s was not sent: %(error)s",
+            message_id=message.extra_headers["Message-ID"],
+            error=type(exc).__name__,
+        )
         return False
+
+
+def note_sent(client_link: ClientLink, kind: str) -> None:
+    observe(
+        logger,
+        logging.INFO,
+        "mail_sent",
+        "Client link %(client_link)s was mailed: %(kind)s.",
+        client_link=client_link.pk,
+        kind=kind,
+    )
 
 
 # Looking at mails before merchants get them.

@@ -1,23 +1,19 @@
-"""The queue of mails: invitations, and notices after connecting. What they say is in `mailing`.
-
-The queue is `ClientLink.send_requested_at`. A task is only a nudge: it may be lost, come twice or come late, and the row
-tells what there is to do. One function sends, for first mail, resend and reminder.
-"""
+"""Sending the onboarding link: one function, for first mail, resend and reminder. What the mail says is in `mailing`."""
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import (
@@ -26,227 +22,285 @@ from mollie_onboarding.exceptions import (
     MollieConnectionError,
     MollieResponseError,
 )
-from mollie_onboarding.models import ClientLink, Event
+from mollie_onboarding.models import (
+    SENDING_CLAIM_LIFETIME,
+    Batch,
+    BatchItem,
+    ClientLink,
+    DeliveryStatus,
+    Event,
+    Problem,
+    Reason,
+    Wait,
+)
 
-from .announcing import announce
-from .creation import create_client_link
-from .mailing import build_mail, deliver
+from . import budget, mail_quota
+from .announcing import announce, is_heard
+from .creation import (
+    NO_SLOT,
+    Slot,
+    attempt_columns,
+    create_attempted,
+    create_client_link,
+    has_usable_link,
+)
+from .delivery import METADATA_KEY, mail_id_of, reference_of_next_mail, unless_told
+from .detached import refuse_transaction
+from .mailing import (
+    build_mail,
+    deliver,
+    microseconds,
+    note_sent,
+    purpose_of,
+    purpose_of_reminder,
+)
+from .queueing import MAX_ATTEMPTS, nudge_after_commit, pause_after
+from .reminders import number_of_reminder, reason_not_to_mail
+from .retrying import try_again
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 6
-FIRST_PAUSE = timedelta(minutes=5)  # doubled with each attempt
-NOTICE_OVERDUE_AFTER = timedelta(minutes=1)
-SELF_SERVICE_INTERVAL = timedelta(minutes=10)  # between two mails that a merchant asks for
+# Together they change with whatever is decided by when a row is claimed.
+DECIDING_COLUMNS = ("updated_at", "send_requested_at", "issuing_until", "delivery_status")
+CLAIM_TRIES = 3  # of a row that is edited between the reading and the claim
 
-DeliveryStatus = ClientLink.DeliveryStatus
-Problem = ClientLink.Problem
-
-
-def reason_not_to_send(client_link: ClientLink) -> str | Promise:
-    """Why this merchant gets no onboarding link, in words for an operator; '' when they do."""
-    if client_link.is_cancelled:
-        return _("The client link is cancelled.")
-    if client_link.anonymized_at:
-        return _("The personal data of the merchant were erased.")
-    if client_link.is_connected and not (client_link.needs_reconnecting or client_link.needs_new_consent):
-        return _("The merchant is connected.")
-    return ""
+Outcome = BatchItem.Outcome
+# `batch` stays: it says whose request the last one was.
+NOT_QUEUED: dict[str, Any] = {
+    "send_requested_at": None,
+    "send_not_before": None,
+    "send_waits_for": "",
+    "sending_until": None,
+}
 
 
-def request_sending(
-    client_link: ClientLink, *, actor: Any = None, unless_sent_since: datetime | None = None
-) -> bool:
-    """Queue the mail with the onboarding link; a task is nudged after the commit. False: not sent, or queued already.
-
-    A row that was mailed after `unless_sent_since` stays as it is: that is the same press of a button, come twice.
-    Works inside a transaction of the caller's. The mail follows even if the nudge is lost: `send_onboarding_links`
-    takes up every row that is queued.
-    """
-    if reason_not_to_send(client_link):
-        return False
-    now = timezone.now()
-    rows = ClientLink.objects.filter(pk=client_link.pk, send_requested_at=None)
-    if unless_sent_since is not None:
-        rows = rows.exclude(last_sent_at__gt=unless_sent_since)
-    with transaction.atomic():
-        queued = rows.update(
-            send_requested_at=now,
-            send_not_before=None,
-            send_attempts=0,
-            delivery_status=DeliveryStatus.QUEUED,
-        )
-        if queued:
-            Event.objects.record("send_requested", client_link_id=client_link.pk, actor=actor)
-        nudge_after_commit("send_onboarding_link", client_link.pk)
-    return bool(queued)
-
-
-def request_sending_by_merchant(client_link: ClientLink) -> None:
-    """The merchant asks for a new mail, to the stored address: at most one in ten minutes, and silently so."""
-    since = timezone.now() - SELF_SERVICE_INTERVAL
-    # Requests count like mails: where each of them fails, Mollie would be asked as often as somebody presses.
-    if not client_link.events.filter(kind="send_requested", at__gt=since).exists():
-        request_sending(client_link, unless_sent_since=since)
-
-
-def nudge_after_commit(task_name: str, pk: uuid.UUID | int) -> None:
-    """Wake a task for a row, once what was written of it is committed."""
-    # Robust: a queue that is down costs nothing but time, the row is queued all the same.
-    transaction.on_commit(lambda: _nudge(task_name, pk), robust=True)
-
-
-def _nudge(task_name: str, pk: uuid.UUID | int) -> None:
-    # The one arrow that points left: a task calls this module, and this module wakes the task.
-    from mollie_onboarding import tasks
-
-    getattr(tasks, task_name).enqueue(str(pk))
-
-
-def nudge_notice(client_link: ClientLink) -> None:
-    """Wake the task that sends the notice after connecting."""
-    nudge_after_commit("send_connected_notice", client_link.pk)
-
-
-def send_onboarding_link(client_link_id: uuid.UUID) -> bool | None:
+def send_onboarding_link(
+    client_link_id: uuid.UUID, *, slot: Slot = NO_SLOT, as_read: ClientLink | None = None
+) -> bool | None:
     """Make the client link at Mollie if need be, mail our own link, record it.
 
     True when the mail went out, False when it should have, None when there was none to send: the row is not queued,
-    not due, in another worker's hands, cancelled, or connected. What goes wrong is in the row, which stays queued where
-    trying again can help. Refuses to run inside a transaction (RuntimeError): a mail cannot be rolled back.
+    not due, in another worker's hands, cancelled, or connected, or it waits until Mollie allows the call or the
+    recipient may get another mail. What goes wrong is in the row, which stays queued where trying again can help. `slot`
+    is entered for as long as Mollie is called. Whoever has just read the row hands it over as `as_read`. Refuses to run
+    inside a transaction (RuntimeError): a mail cannot be rolled back.
     """
-    with transaction.atomic(durable=True):
-        is_ours = ClientLink.objects.claim_sending(client_link_id, timezone.now())
-    if not is_ours:
+    refuse_transaction()
+    claim = _claim(client_link_id, as_read)
+    if claim is None:
         return None
-    client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
-    claim = client_link.sending_until
-    if reason_not_to_send(client_link):
-        _leave_queue(client_link, delivery_status="")
+    if reason := reason_not_to_mail(claim.client_link):
+        _leave_queue(claim.client_link, Outcome.SKIPPED, reason)
         return None
+    if _needs_call(claim.client_link) and (seconds := budget.take()):
+        _put_back(claim, Wait.MOLLIE, seconds)
+        return None
+    expires_at = timezone.now() + conf.MOLLIE_ONBOARDING_LINK_LIFETIME  # the mail names the day
     try:
-        if not client_link.is_connected:
-            client_link = create_client_link(client_link)
+        client_link = _make_client_link(claim, expires_at, slot)
     except (MollieConnectionError, CreationInProgressError) as exc:
-        _postpone(client_link, getattr(exc, "retry_after", None))
+        if getattr(exc, "is_rate_limited", False):  # nobody's fault, and all wait
+            _put_back(claim, Wait.MOLLIE, budget.pause())
+            return None
+        _postpone(claim.client_link, Reason.NO_ANSWER, getattr(exc, "retry_after", None))
         return False
     except (MollieResponseError, ClientLinkUnusableError):
         # The reason is in the row; the data or the settings must change first.
-        _leave_queue(client_link, delivery_status=DeliveryStatus.FAILED)
+        _leave_queue(claim.client_link, Outcome.FAILED, Reason.REFUSED)
         return False
-    # The claim as it was taken: the row may be in another worker's hands since.
-    return _mail_onboarding_link(client_link, claim)
-
-
-def _mail_onboarding_link(client_link: ClientLink, claim: datetime | None) -> bool | None:
-    now = timezone.now()
-    client_link.link_expires_at = now + conf.MOLLIE_ONBOARDING_LINK_LIFETIME  # the mail names the day
-    # The generation: a row that is cancelled meanwhile gets no mail, and an address that is corrected meanwhile gets one
-    # of its own, once the claim is over.
-    ours = ClientLink.objects.filter(
-        pk=client_link.pk, sending_until=claim, link_generation=client_link.link_generation
-    )
-    # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line.
-    if not ours.update(link_expires_at=client_link.link_expires_at):
+    # The notice after connecting ("not you?") is for the owner's safety and is not counted.
+    if seconds := mail_quota.take(client_link.owner_email, _message_id(client_link)):
+        _put_back(claim, Wait.RECIPIENT, seconds)
         return None
-    if not deliver(_onboarding_mail(client_link)):
-        ours.update(problem=Problem.MAIL_FAILED)
-        _postpone(client_link, None)
+    return _mail_onboarding_link(client_link, claim.until, expires_at)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """The right to mail a row."""
+
+    client_link: ClientLink  # as it was claimed
+    until: datetime
+    has_attempt: bool  # whether the right to make its client link at Mollie came with it
+
+
+def _claim(client_link_id: uuid.UUID, as_read: ClientLink | None) -> _Claim | None:
+    """Take the right to mail a row, if it is queued and due. None: nothing to do, or somebody else does it.
+
+    One update claims it, together with the making of its client link, and takes place only where the row is as it was
+    read: what was decided by the row then still holds.
+    """
+    row = as_read
+    for _ in range(CLAIM_TRIES):
+        row = row or ClientLink.objects.filter(pk=client_link_id).first()
+        now = timezone.now()
+        if row is None or not row.is_due_for_sending(now):
+            return None
+        attempt = {} if reason_not_to_mail(row) else attempt_columns(row, now)
+        unchanged = ClientLink.objects.filter(**{name: getattr(row, name) for name in DECIDING_COLUMNS})
+        if try_again(partial(unchanged.claim_sending, row.pk, now, **attempt)):
+            row.set_columns({**attempt, "sending_until": now + SENDING_CLAIM_LIFETIME})
+            return _Claim(row, now + SENDING_CLAIM_LIFETIME, bool(attempt))
+        row = None
+    return None
+
+
+def _needs_call(client_link: ClientLink) -> bool:
+    """Whether Mollie must be asked for a client link before the mail can go."""
+    return not (client_link.is_connected or has_usable_link(client_link))
+
+
+def _make_client_link(claim: _Claim, expires_at: datetime, slot: Slot) -> ClientLink:
+    """The row with a client link at Mollie. Raises as `create_client_link` does."""
+    row = claim.client_link
+    if row.is_connected:
+        return row
+    if not claim.has_attempt:
+        return create_client_link(row, slot=slot, retries_when_limited=False)
+    return create_attempted(
+        row,
+        slot=slot,
+        retries_when_limited=False,
+        where=_as_claimed(row, claim.until),
+        columns={"link_expires_at": expires_at},
+    )
+
+
+def _as_claimed(client_link: ClientLink, until: datetime) -> dict[str, Any]:
+    """What the row has as long as this process is to mail it.
+
+    The generation: a row that is cancelled meanwhile gets no mail, and an address that is corrected meanwhile gets one
+    of its own, once the claim is over.
+    """
+    return {"sending_until": until, "link_generation": client_link.link_generation}
+
+
+def _mail_onboarding_link(client_link: ClientLink, until: datetime, expires_at: datetime) -> bool | None:
+    now = timezone.now()
+    # The claim as it was taken: the row may be in another worker's hands since.
+    ours = ClientLink.objects.filter(pk=client_link.pk, **_as_claimed(client_link, until))
+    # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line. Written
+    # already where it was written together with the client link.
+    if client_link.link_expires_at != expires_at:
+        client_link.link_expires_at = expires_at
+        if not ours.update(link_expires_at=expires_at):
+            return None
+    message = _onboarding_mail(client_link, now)
+    if not deliver(message):
+        client_link.sending_until = until
+        _postpone(client_link, Reason.MAIL_FAILED, problem=Problem.MAIL_FAILED)
         return False
-    with transaction.atomic(durable=True):
-        ours.update(
-            send_requested_at=None,
-            send_not_before=None,
-            sending_until=None,
-            last_sent_at=now,
-            send_count=F("send_count") + 1,
-            delivery_status=DeliveryStatus.SENT,
-        )
-        ClientLink.objects.filter(pk=client_link.pk, problem=Problem.MAIL_FAILED).update(problem="")
-        event = Event.objects.record("sent", client_link_id=client_link.pk, needs_signal=True)
-    announce(event)
+    if client_link.problem == Problem.MAIL_FAILED:
+        ours.update(problem="")
+    # Tried again: it left already, and would go out a second time if it were not written down.
+    event = try_again(partial(_record_sent, ours, client_link, message, now))
+    note_sent(client_link, client_link.send_kind)
+    if event.announced_at is None:
+        announce(event)
     return True
 
 
-def _leave_queue(client_link: ClientLink, *, delivery_status: str) -> None:
-    ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until).update(
-        send_requested_at=None, send_not_before=None, sending_until=None, delivery_status=delivery_status
+@transaction.atomic(durable=True)
+def _record_sent(
+    ours: QuerySet[ClientLink], client_link: ClientLink, message: EmailMultiAlternatives, now: datetime
+) -> Event:
+    sent = ours.update(
+        **NOT_QUEUED,
+        **_plan_of_reminders(client_link, now),
+        first_sent_at=Coalesce("first_sent_at", Value(now)),
+        last_sent_at=now,
+        send_count=F("send_count") + 1,
+        delivery_status=unless_told(DeliveryStatus.SENT),
+        mail_id=mail_id_of(message),
     )
+    if sent:
+        _settle_items(client_link, Outcome.SENT)
+    return Event.objects.record("sent", client_link_id=client_link.pk, needs_signal=is_heard("sent"))
 
 
-def _postpone(client_link: ClientLink, retry_after: int | None) -> None:
-    """Back into the queue for later: as long as Mollie said, or five minutes and twice as long each time."""
+def _plan_of_reminders(client_link: ClientLink, now: datetime) -> dict[str, Any]:
+    """An invitation begins the plan anew. A reminder counts with those before it that were missed."""
+    number = number_of_reminder(client_link, now)
+    return {"reminder_count": number} if number else {"invited_at": now, "reminder_count": 0}
+
+
+def _leave_queue(client_link: ClientLink, outcome: str, reason: Reason, **columns: Any) -> None:
+    """Nothing is sent, and will not be by trying again. `columns` are written by the same update."""
+    if outcome == Outcome.FAILED:
+        status = unless_told(DeliveryStatus.FAILED)
+    else:
+        # Not of a row that has another address since it was queued: nothing was sent there.
+        before = DeliveryStatus.SENT if client_link.send_count else DeliveryStatus.NOT_SENT
+        status = unless_told(before, of=(DeliveryStatus.QUEUED,))
+    ours = ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until)
+
+    @transaction.atomic
+    def leave() -> None:
+        if ours.update(**NOT_QUEUED, delivery_status=status, **columns):
+            _settle_items(client_link, outcome, reason)
+
+    try_again(leave)
+
+
+def _settle_items(client_link: ClientLink, outcome: str, reason: str = "") -> None:
+    """Note in the batches that wait for this row what became of it. Also where somebody else queued it."""
+    BatchItem.objects.settle(client_link.pk, outcome, reason)
+
+
+def _postpone(
+    client_link: ClientLink, reason: Reason, retry_after: int | None = None, **columns: Any
+) -> None:
+    """Back into the queue for later: as long as Mollie said, or five minutes and twice as long each time.
+
+    `columns` are written by the same update.
+    """
     attempts = client_link.send_attempts + 1
     if attempts >= MAX_ATTEMPTS:
-        _leave_queue(client_link, delivery_status=DeliveryStatus.FAILED)
+        _leave_queue(client_link, Outcome.FAILED, reason, **columns)
         return
-    pause = timedelta(seconds=retry_after) if retry_after is not None else FIRST_PAUSE * 2 ** (attempts - 1)
-    ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until).update(
-        send_attempts=attempts, send_not_before=timezone.now() + pause, sending_until=None
-    )
+    pause = timedelta(seconds=retry_after) if retry_after is not None else pause_after(attempts)
+    not_before = timezone.now() + pause
+    ours = ClientLink.objects.filter(pk=client_link.pk, sending_until=client_link.sending_until)
+    columns |= {"send_attempts": attempts, "send_waits_for": ""}
+    if ours.update(**columns, send_not_before=not_before, sending_until=None):
+        _nudge_again(client_link, not_before)
 
 
-def send_connected_notice(client_link_id: uuid.UUID) -> bool | None:
-    """Tell the owner which organization was connected in their name ("not you?").
-
-    True when the mail went out, False when it should have, None when it went out before.
-    """
-    client_link = ClientLink.objects.select_related("organization").get(pk=client_link_id)
-    requested_at = client_link.notice_requested_at
-    if requested_at is None or client_link.organization is None:
-        return None
-    if not deliver(_connected_notice(client_link, requested_at)):
-        return False
-    ClientLink.objects.filter(pk=client_link.pk, notice_requested_at=requested_at).update(
-        notice_requested_at=None
-    )
-    return True
+def _put_back(claim: _Claim, wait: Wait, seconds: float) -> None:
+    """Back into the queue until it may be sent. Nothing went wrong, so no attempt is counted."""
+    row = claim.client_link
+    not_before = timezone.now() + timedelta(seconds=max(seconds, budget.SHORTEST_WAIT))
+    columns = {"send_waits_for": wait, "send_not_before": not_before, "sending_until": None}
+    if claim.has_attempt and wait == Wait.MOLLIE:  # so that a merchant's click need not wait for ours
+        columns["issuing_until"] = None
+    if ClientLink.objects.filter(pk=row.pk, sending_until=claim.until).update(**columns):
+        _nudge_again(row, not_before)
 
 
-def send_queued(limit: int | None = None) -> tuple[int, int]:
-    """Send every mail that is due, oldest first. Gives how many were sent and how many should have been and were not."""
-    now = timezone.now()
-    due = ClientLink.objects.due_for_sending(now).order_by("send_requested_at")
-    results = [_try(send_onboarding_link, pk) for pk in list(due.values_list("pk", flat=True)[:limit])]
-    left = None if limit is None else limit - len(results)
-    notices = overdue_notices(now).order_by("notice_requested_at")
-    results += [_try(send_connected_notice, pk) for pk in list(notices.values_list("pk", flat=True)[:left])]
-    return results.count(True), results.count(False)
+def _nudge_again(client_link: ClientLink, not_before: datetime) -> None:
+    """Wake who goes on with a row that waits once more."""
+    nudge_after_commit("send_onboarding_link", client_link.pk, run_after=not_before)
+    # Cancelled while the row was in hand: now it waits, and leaves the queue as the others did.
+    batch_id, cancelled = client_link.batch_id, Batch.objects.filter(cancelled_at__isnull=False)
+    if batch_id and cancelled.filter(pk=batch_id).exists():
+        nudge_after_commit("queue_batch", batch_id)
 
 
-def _try(send: Callable[[uuid.UUID], bool | None], client_link_id: uuid.UUID) -> bool | None:
-    """One row of the queue. What nobody foresaw, a broken template for one, must not keep back the rows behind it."""
-    try:
-        return send(client_link_id)
-    except Exception:
-        logger.exception("Client link %s could not be worked on.", client_link_id)
-        return False
-
-
-def overdue_notices(now: datetime) -> QuerySet[ClientLink]:
-    """Rows whose notice was not sent by the task that was woken for it."""
-    return ClientLink.objects.filter(notice_requested_at__lte=now - NOTICE_OVERDUE_AFTER)
-
-
-def _onboarding_mail(client_link: ClientLink) -> EmailMultiAlternatives:
+def _message_id(client_link: ClientLink) -> str:
+    """The same for every try of a request, also after a crash."""
     assert client_link.send_requested_at is not None  # noqa: S101 (for mypy; a claimed row is queued)
+    return f"{client_link.pk.hex}.{microseconds(client_link.send_requested_at)}"
+
+
+def _onboarding_mail(client_link: ClientLink, now: datetime) -> EmailMultiAlternatives:
+    number = number_of_reminder(client_link, now)
     return build_mail(
         client_link,
-        "onboarding_link",
-        message_id=f"{client_link.pk.hex}.{_microseconds(client_link.send_requested_at)}",
-        context={"url": client_link.merchant_url()},
+        "reminder" if number else "onboarding_link",
+        message_id=_message_id(client_link),
+        context={
+            "url": client_link.merchant_url(),
+            "purpose": purpose_of_reminder(number) if number else purpose_of(client_link),
+        },
+        metadata={METADATA_KEY: reference_of_next_mail(client_link)},
     )
-
-
-def _connected_notice(client_link: ClientLink, requested_at: datetime) -> EmailMultiAlternatives:
-    return build_mail(
-        client_link,
-        "connected_notice",
-        message_id=f"{client_link.pk.hex}.n{_microseconds(requested_at)}",
-        # It says what comes next; and if this mailbox is not to have its address, no mailbox is.
-        context={"url": client_link.merchant_url()},
-    )
-
-
-def _microseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)

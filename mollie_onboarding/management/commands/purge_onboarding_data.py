@@ -22,7 +22,7 @@ class Command(ReportingCommand):
         self.report(
             f"{purge.deleted} unconnected client links {to}deleted, "
             f"{purge.anonymized} disconnected ones {to}anonymized, "
-            f"{purge.requests} authorization requests {to}deleted{', nothing done (dry run)' if dry_run else ''}.",
+            f"{purge.requests} authorization requests and {purge.mail_quotas} mail quotas {to}deleted{', nothing done (dry run)' if dry_run else ''}.",
             {**asdict(purge), "dry_run": dry_run},
             as_json=json,
             failure="Some client links are protected by rows of the platform; the log says which."
