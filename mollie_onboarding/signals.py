@@ -31,3 +31,8 @@ connection_lost = Signal()
 
 # sender=Organization, organization, event: the platform ended the connection.
 organization_disconnected = Signal()
+
+# sender=None, name, level (of `logging`), fields: what the log record of the same moment says, for counters. Unlike the
+# others it is sent at once, at most once, on the thread where it happens, and perhaps inside a transaction: count, and
+# touch no table. Names and fields are listed in the README.
+observed = Signal()

@@ -14,6 +14,8 @@ from mollie_onboarding.models import ClientLink
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
+FIGURES = {"sent": 0, "failed": 0, "skipped": 0, "left": 0, "was_paused": False, "dry_run": False}
+
 
 @pytest.fixture
 def queued(make_client_link):
@@ -34,7 +36,7 @@ def test_json(sandbox, queued):
     queued()
     queued()
 
-    assert run("--json", "--limit=1") == {"sent": 1, "failed": 0, "dry_run": False, "ok": True}
+    assert run("--json", "--limit=1") == FIGURES | {"sent": 1, "ok": True}
 
 
 def test_json_of_a_dry_run(queued):
@@ -52,4 +54,4 @@ def test_json_of_a_failure(sandbox, queued):
         call_command("send_onboarding_links", "--json", stdout=output)
 
     assert caught.value.returncode == 1
-    assert json.loads(output.getvalue()) == {"sent": 0, "failed": 1, "dry_run": False, "ok": False}
+    assert json.loads(output.getvalue()) == FIGURES | {"failed": 1, "ok": False}
