@@ -1,6 +1,7 @@
 """A process of the platform that is killed at a given place, with no chance to clean up.
 
-python -m tests.killed_process <module> <attribute> <before|after> <callback|create|token|disconnect|revoke|send> <argument> [<cookie>]
+python -m tests.killed_process <module> <attribute> <before|after> <callback|create|token|disconnect|revoke|feed|send>
+    <argument> [<cookie>]
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import uuid
 from functools import reduce
 from importlib import import_module
 from typing import Any
@@ -46,6 +48,8 @@ def main(module: str, attribute: str, moment: str, job: str, argument: str, cook
             services.disconnect(Organization.objects.get(organization_id=argument))
         elif job == "revoke":
             services.revoke_pending()
+        elif job == "feed":
+            services.feed_batch(uuid.UUID(argument))
         else:
             services.send_onboarding_link(ClientLink.objects.get(pk=argument).pk)
 

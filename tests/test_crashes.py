@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -12,11 +13,11 @@ from django.core import mail
 from django.utils import timezone
 
 from mollie_onboarding import services
-from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.models import AuthorizationRequest, Batch, ClientLink, Event, Organization, Status
 from mollie_onboarding.sandbox.models import SandboxClientLink
 from mollie_onboarding.signals import connection_lost, merchant_connected
 from mollie_onboarding.state import cookie_name
-from tests.conftest import authorization_url, page_status
+from tests.conftest import MERCHANT, authorization_url, page_status
 from tests.processes import arguments_of
 from tests.test_tokens import expire, live_tokens, refreshes
 
@@ -28,6 +29,7 @@ CREATION = "mollie_onboarding.services.creation"
 SENDING = "mollie_onboarding.services.sending"
 TOKENS = "mollie_onboarding.services.tokens"
 REFRESHING = "mollie_onboarding.services.refreshing"
+FEEDING = "mollie_onboarding.services.feeding"
 DISCONNECTING = "mollie_onboarding.services.disconnecting"
 
 
@@ -145,6 +147,22 @@ def test_worker_killed_around_the_mail_sends_at_least_one(sandbox, make_client_l
     row.refresh_from_db()
     assert (row.send_count, row.send_requested_at) == (1, None)
     assert len(SandboxClientLink.objects.all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("attribute", "moment", "kept"),
+    [("_queue_chunk", "before", 0), ("_queue", "after", 0), ("_queue_chunk", "after", 500)],
+)
+def test_process_killed_between_the_chunks_of_a_batch_leaves_nobody_out(sandbox, attribute, moment, kept):
+    ClientLink.objects.bulk_create(ClientLink(**MERCHANT) for _ in range(510))
+    batch = services.create_batch(ClientLink.objects.all(), pk=uuid.uuid4())
+    Batch.objects.update(started_at=timezone.now())
+    run_killed(FEEDING, attribute, moment, "feed", str(batch.pk))
+    queued = ClientLink.objects.filter(send_requested_at__isnull=False)
+    assert (queued.count(), Event.objects.filter(kind="send_requested").count()) == (kept, kept)
+    assert services.queue_started_batches() == 510 - kept
+    assert queued.count() == Event.objects.filter(kind="send_requested").count() == 510
+    assert services.count_outcomes([batch])[batch.pk].queued == 510
 
 
 # Tokens.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, transaction
 from django.test import TestCase
+from django.utils import timezone
 
 from mollie_onboarding import services, tasks
 from mollie_onboarding.exceptions import MollieConnectionError, NotConnectedError
 from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.models import AuthorizationRequest, CallBudget, ClientLink, Event, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI
+from mollie_onboarding.services import disconnecting
 from mollie_onboarding.signals import organization_disconnected
-from tests.conftest import Browser, authorization_url, page_status
+from tests.conftest import Browser, authorization_url, page_status, reread
 from tests.test_tokens import RollbackError, expire, live_tokens
 from tests.threads import in_threads
 
@@ -35,7 +39,7 @@ def connect(sandbox, make_client_link):
         browser = browser or Browser()
         url = authorization_url(browser.press(row))
         browser.come_back(sandbox.visit(url, organization_id=organization_id))
-        row = ClientLink.objects.select_related("organization").get(pk=row.pk)
+        row = reread(row)
         assert row.is_connected
         return row
 
@@ -98,11 +102,33 @@ def test_revocation_that_fails_is_kept_for_later(connect, sandbox, kind):
         services.get_access_token(organization)
     assert services.revoke_pending() == (0, 1)
     sandbox.clear_faults()
+    CallBudget.objects.update(paused_until=None)  # the 429 asked for one
     assert services.revoke_pending() == (1, 0)
     assert services.revoke_pending() == (0, 0)
     assert not live_tokens()
     organization.refresh_from_db()
     assert (organization.pending_revocation, organization.last_error) == (None, "")
+
+
+def test_revocation_waits_while_mollie_wants_no_calls(connect, sandbox, monkeypatch):
+    organization = connect().organization
+    nudged: list[Any] = []
+    monkeypatch.setattr(
+        disconnecting, "nudge_after_commit", lambda *args, **more: nudged.append((args, more))
+    )
+    until = timezone.now() + timedelta(seconds=30)
+    CallBudget.objects.create(paused_until=until)
+    services.disconnect(organization)
+    assert services.revoke_tokens(organization.pk) is False
+    [_, (arguments, more)] = nudged
+    assert arguments == ("revoke_tokens", organization.pk)
+    assert abs(more["run_after"] - until) < timedelta(seconds=1)
+    assert not sandbox.calls("revoke")
+    organization.refresh_from_db()
+    assert organization.pending_revocation is not None
+    assert organization.last_error == ""
+    CallBudget.objects.update(paused_until=timezone.now())
+    assert services.revoke_tokens(organization.pk) is True
 
 
 def test_sync_takes_up_a_revocation_that_was_left(connect, sandbox):
@@ -275,7 +301,7 @@ def test_disconnect_against_a_return_leaves_one_of_the_two(connect, sandbox, att
     callback = sandbox.visit(url, organization_id=row.organization.organization_id)
     results = at_once(lambda: services.disconnect(row.organization), lambda: browser.come_back(callback))
     assert not [result for result in results if isinstance(result, Exception)], results
-    row = ClientLink.objects.select_related("organization").get(pk=row.pk)
+    row = reread(row)
     assert row.status == Status.CONNECTED
     if row.organization.is_connected:
         assert services.get_access_token(row.organization)

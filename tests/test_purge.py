@@ -29,6 +29,7 @@ from mollie_onboarding.models import (
     AuthorizationRequest,
     ClientLink,
     Event,
+    MailQuota,
     Organization,
     Status,
 )
@@ -151,15 +152,19 @@ def test_summary_and_json(make_old, make_ended, make_request):
     make_old()
     make_ended()
     make_request(make_ended())
+    MailQuota.objects.create(recipient="a", window_started_at=timezone.now() - timedelta(days=1))
+    MailQuota.objects.create(recipient="b", window_started_at=timezone.now() - timedelta(hours=23))
 
-    dry = "1 unconnected client links to be deleted, 2 disconnected ones to be anonymized, 1 authorization requests to be deleted"
-    figures = {"deleted": 1, "anonymized": 2, "requests": 1, "kept": 0, "ok": True}
+    dry = "1 unconnected client links to be deleted, 2 disconnected ones to be anonymized, 1 authorization requests and 1 mail quotas to be deleted"
+    figures = {"deleted": 1, "anonymized": 2, "requests": 1, "kept": 0, "mail_quotas": 1, "ok": True}
     assert run("--dry-run") == f"{dry}, nothing done (dry run).\n"
     assert json.loads(run("--dry-run", "--json")) == {**figures, "dry_run": True}
     assert json.loads(run("--json")) == {**figures, "dry_run": False}
     assert run() == (
-        "0 unconnected client links deleted, 0 disconnected ones anonymized, 0 authorization requests deleted.\n"
+        "0 unconnected client links deleted, 0 disconnected ones anonymized, "
+        "0 authorization requests and 0 mail quotas deleted.\n"
     )
+    assert MailQuota.objects.get().recipient == "b"
 
 
 @retention
@@ -366,16 +371,15 @@ def test_unconnected_row_counts_from_its_last_change(make_client_link, days, is_
 
 @retention
 @pytest.mark.parametrize(
-    "columns",
+    ("column", "from_now"),
     [
-        {"send_requested_at": timezone.now() - AGES_AGO},
-        {"sending_until": timezone.now() + timedelta(minutes=5)},
-        {"issuing_until": timezone.now() + timedelta(minutes=5)},
+        ("send_requested_at", -AGES_AGO),
+        ("sending_until", timedelta(minutes=5)),
+        ("issuing_until", timedelta(minutes=5)),
     ],
-    ids=lambda columns: next(iter(columns)),
 )
-def test_unconnected_row_that_is_worked_on_stays(make_old, columns):
-    make_old(**columns)
+def test_unconnected_row_that_is_worked_on_stays(make_old, column, from_now):
+    make_old(**{column: timezone.now() + from_now})
 
     assert services.purge_onboarding_data() == NOTHING
 
@@ -395,7 +399,8 @@ def test_unconnected_row_that_was_mailed_of_late_stays(sandbox, make_old):
         services.request_sending(row)
         assert services.send_queued() == (1, 0)
 
-    assert services.purge_onboarding_data() == NOTHING
+    assert services.purge_onboarding_data() == Purge(0, 0, 0, mail_quotas=1)
+    assert ClientLink.objects.exists()
 
 
 @retention
@@ -554,7 +559,7 @@ def test_row_that_the_platform_protects_keeps_back_no_other(make_old, caplog, re
 
     assert caught.value.returncode == 1
     assert json.loads(output.getvalue()) == {
-        **{"deleted": 1, "anonymized": 0, "requests": 0, "kept": 1},
+        **{"deleted": 1, "anonymized": 0, "requests": 0, "kept": 1, "mail_quotas": 0},
         **{"dry_run": False, "ok": False},
     }
     assert ClientLink.objects.get() == protected

@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tests.conftest import authorization_url
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
-
-
-@pytest.fixture
-def count():
-    """Runs a function and gives its result and the statements it took."""
-
-    def count(function):
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
-            result = function()
-        statements = [
-            query["sql"]
-            for query in captured.captured_queries
-            if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET"))
-        ]
-        return result, statements
-
-    return count
 
 
 def test_merchants_way_takes_few_statements(sandbox, browser, make_client_link, count):

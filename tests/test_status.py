@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.db import transaction
 
 from mollie_onboarding import services, signals
@@ -16,20 +14,14 @@ from mollie_onboarding.models import Event, Organization
 from mollie_onboarding.mollie_api import Capability, MollieAPI, OnboardingStatus, OrganizationInfo
 from mollie_onboarding.mollie_api.data import Requirement
 from mollie_onboarding.services import status as status_service
+from tests.conftest import NOON
 from tests.connected import connect
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
 committing = pytest.mark.django_db(databases=DATABASES, transaction=True)
 
-NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 ConnectionStatus = Organization.ConnectionStatus
-
-
-@pytest.fixture
-def clock() -> Iterator[Any]:
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture
@@ -298,6 +290,18 @@ def test_check_with_a_token_that_mollie_no_longer_takes_is_made_with_a_new_one(m
     operations = [call.operation for call in sandbox.calls()]
     assert operations == ["onboarding", "refresh", "onboarding", "capabilities"]
     assert merchant.onboarding_status == "needs-data"
+
+
+def test_check_whose_answer_names_no_status_is_no_answer(merchant, sandbox):
+    before = merchant.synced_at
+    sandbox.add_fault("onboarding", "status", status=200, body={"resource": "something else"})
+
+    with pytest.raises(MollieConnectionError, match="holds no onboarding status"):
+        services.check_onboarding_status(merchant)
+
+    merchant.refresh_from_db()
+    assert merchant.synced_at == before
+    assert len(sandbox.calls()) == 1
 
 
 def test_check_asks_no_third_time(merchant, sandbox):

@@ -16,6 +16,7 @@ from django.utils import timezone, translation
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Organization, Status
 from mollie_onboarding.summary import RequirementSummary, onboarding_summary
+from tests.conftest import reread
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +159,15 @@ def test_return_that_was_interrupted_is_finished_by_the_button(make_client_link)
         "Finish connecting with Mollie",
         row.merchant_path(),
     )
+
+
+def test_row_that_was_read_before_its_merchant_came_back_is_as_the_return_says(make_client_link):
+    """A page reads the row first, and then the return that decides what it says."""
+    row = make_client_link(status=Status.STARTED)
+    answer(row, outcome="connected")
+    organization = Organization.objects.create(organization_id="org_1", name="Bakkerij Jansen")
+    ClientLink.objects.filter(pk=row.pk).update(status=Status.CONNECTED, organization=organization)
+    assert onboarding_summary(row).status == "connected"
 
 
 @pytest.mark.parametrize(
@@ -557,7 +567,7 @@ def test_summary_costs_one_query_at_most(make_client_link, connected, django_ass
     with django_assert_num_queries(1):
         onboarding_summary(started)
     Organization.objects.update(connection_status="lost")
-    lost = ClientLink.objects.select_related("organization").get(pk=row.pk)
+    lost = reread(row)
     with django_assert_num_queries(1):
         onboarding_summary(lost)
 

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from mollie_onboarding import services, signals
 from mollie_onboarding.exceptions import DecryptionError
 from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import Event, Organization, StatusSync
+from mollie_onboarding.models import CallBudget, Event, Organization, StatusSync
 from mollie_onboarding.mollie_api import MollieAPI, api
 from mollie_onboarding.mollie_api.data import ClientPage
 from mollie_onboarding.services import announcing, syncing
+from tests.conftest import NOON
 from tests.connected import connect
 
 DATABASES = ["default", "mollie_sandbox"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
 committing = pytest.mark.django_db(databases=DATABASES, transaction=True)
 
-NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 NOT_COUNTED = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET")
 ConnectionStatus = Organization.ConnectionStatus
 OLD = {"onboarding_status": "needs-data", "can_receive_payments": False, "can_receive_settlements": False}
 NEW = {"onboarding_status": "completed", "can_receive_payments": True, "can_receive_settlements": True}
-
-
-@pytest.fixture
-def clock() -> Iterator[Any]:
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture
@@ -90,10 +83,15 @@ def before_page(monkeypatch) -> Any:
 
 
 @pytest.fixture
-def pauses(monkeypatch) -> list[float]:
+def pauses(monkeypatch, clock) -> list[float]:
     """What was slept, in seconds; nobody really does."""
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.shift(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
     return slept
 
 
@@ -153,9 +151,9 @@ def test_page_takes_as_many_statements_for_250_organizations_as_for_50(
 
     few, many = counts
     assert len(few) == len(many), many
-    # Where the pass is; the organizations; who is listed; who was read; who is missing. Twice more to begin the pass,
-    # and four for changes: the rows, their events, these read again, and marked.
-    assert len(few) == 6 + 3 + (4 if changed else 0), few
+    # Whether Mollie wants no calls; where the pass is; the organizations; who is listed; who was read; who is missing.
+    # Twice more to begin the pass, and four for changes: the rows, their events, these read again, and marked.
+    assert len(few) == 7 + 3 + (4 if changed else 0), few
 
 
 def test_organizations_that_are_locked_bring_no_tokens_along(organizations):
@@ -657,6 +655,31 @@ def test_pause_that_mollie_asks_for_is_waited_out(organizations, sandbox, pauses
     assert (result.calls, result.read, result.interrupted) == (4, 1, "")
 
 
+@pytest.mark.parametrize(("seconds", "is_waited_out"), [(19.5, True), (61, False)])
+def test_pause_that_another_worker_was_asked_for_holds_here_too(
+    organizations, pauses, clock, seconds, is_waited_out
+):
+    organizations(1)
+    CallBudget.objects.create(paused_until=timezone.now() + timedelta(seconds=seconds))
+
+    result = services.sync_onboarding_status()
+
+    if is_waited_out:
+        assert (pauses, result.calls, result.read) == ([20], 1, 1)
+    else:
+        assert (pauses, result.calls, result.read) == ([], 0, 0)
+        assert result.interrupted == "Mollie asked all workers for a pause."
+
+
+def test_spent_window_of_the_client_links_does_not_keep_the_sync_waiting(organizations, pauses, clock):
+    organizations(1)
+    later = timezone.now() + timedelta(seconds=30)
+    CallBudget.objects.create(remaining=0, quota=20, window=30, resets_at=later)
+
+    assert services.sync_onboarding_status().read == 1
+    assert pauses == []
+
+
 @pytest.mark.parametrize(
     ("fault", "slept"),
     [
@@ -668,7 +691,7 @@ def test_pause_that_mollie_asks_for_is_waited_out(organizations, sandbox, pauses
         (("drop_before", {}), []),
     ],
 )
-def test_mollie_that_gives_no_answer_ends_the_run(organizations, sandbox, pauses, fault, slept):
+def test_mollie_that_gives_no_answer_ends_the_run(organizations, sandbox, pauses, clock, fault, slept):
     organizations(2)
     kind, options = fault
     sandbox.add_fault("clients", kind, **options)
@@ -678,6 +701,7 @@ def test_mollie_that_gives_no_answer_ends_the_run(organizations, sandbox, pauses
     assert result.interrupted
     assert (result.read, result.missing, pauses) == (0, 0, slept)
     assert Organization.objects.connected().count() == 2
+    clock.shift(61)
     assert services.sync_onboarding_status().read == 2
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from mollie_onboarding.models import Organization
 from tests.conftest import Browser, authorization_url
-from tests.processes import start, stop
+from tests.processes import alone, start, stop
 from tests.test_tokens import expire, live_tokens, refreshes
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
@@ -21,10 +21,11 @@ REPETITIONS = 10 if connection.vendor == "sqlite" else 100
 
 @pytest.fixture
 def mollie() -> Iterator[str]:
-    process = start("tests.sandbox_process")
-    assert process.stdout
-    yield f"http://127.0.0.1:{int(process.stdout.readline())}/sandbox"
-    stop(process)
+    with alone():
+        process = start("tests.sandbox_process")
+        assert process.stdout
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/sandbox"
+        stop(process)
 
 
 def test_forty_callers_make_one_refresh(sandbox, make_client_link, mollie):

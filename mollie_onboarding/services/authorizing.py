@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -12,9 +15,12 @@ from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import ClientLinkUnusableError
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Status
 from mollie_onboarding.mollie_api import client_link_authorization_url, plain_authorization_url
+from mollie_onboarding.observing import observe
 from mollie_onboarding.state import issue_state
 
 from .creation import create_client_link
+
+logger = logging.getLogger(__name__)
 
 Flow = AuthorizationRequest.Flow
 
@@ -40,6 +46,8 @@ def start_authorization(
     `create_client_link` raises. RFC 6749 section 4.1.1, https://docs.mollie.com/reference/create-client-link,
     https://docs.mollie.com/reference/authorize
     """
+    # Of the page that the merchant saw. The row is perhaps read anew below, and by then the address may be corrected.
+    generation = client_link.link_generation
     if client_link.needs_reconnecting or client_link.needs_new_consent:
         flow = Flow.AUTHORIZE
     elif client_link.is_connected or client_link.is_cancelled:
@@ -50,8 +58,8 @@ def start_authorization(
     with transaction.atomic(durable=True):
         # Before the request is inserted: its foreign key would share-lock the row on MariaDB, and of two clicks each
         # would then wait for the other. It also tells a purge of this moment that somebody is on the way.
-        if not _note_start(client_link):
-            raise ClientLinkUnusableError("The client link was purged.")
+        if not _note_start(client_link, generation):
+            raise ClientLinkUnusableError("The client link was purged, or the merchant's page is an old one.")
         issued = issue_state(
             client_link,
             flow=flow,
@@ -61,16 +69,31 @@ def start_authorization(
             language=language,
         )
     url = _authorization_url(client_link, flow, issued.state, approval_prompt)
+    observe(
+        logger,
+        logging.INFO,
+        "authorization_started",
+        "The merchant of client link %(client_link)s leaves for Mollie.",
+        client_link=client_link.pk,
+        flow=flow,
+    )
     return StartedAuthorization(url, issued.browser_secret)
 
 
-def _note_start(client_link: ClientLink) -> bool:
-    """Write the start to the row, with the move where there is one. False: it was purged since it was read."""
+def _note_start(client_link: ClientLink, generation: int) -> bool:
+    """Write the start to the row, with the move where there is one.
+
+    False: it was purged or cancelled since it was read, or the address was corrected, and whoever pressed has the old
+    one's link.
+    """
+    now = timezone.now()
+    rows = ClientLink.objects.filter(link_generation=generation)
+    first_start = Coalesce("started_at", Value(now))
     may_move = client_link.status in (Status.READY, Status.DECLINED)
-    if may_move and ClientLink.objects.move(client_link.pk, Status.STARTED):
+    if may_move and rows.move(client_link.pk, Status.STARTED, started_at=first_start):
         return True
-    rows = ClientLink.objects.filter(pk=client_link.pk, anonymized_at=client_link.anonymized_at)
-    return bool(rows.update(updated_at=timezone.now()))
+    rows = rows.filter(pk=client_link.pk, anonymized_at=client_link.anonymized_at)
+    return bool(rows.update(updated_at=now, started_at=first_start))
 
 
 def _approval_prompt(client_link: ClientLink) -> str:

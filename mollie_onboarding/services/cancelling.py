@@ -7,7 +7,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from mollie_onboarding.models import NO_CLIENT_LINK, AuthorizationRequest, ClientLink, Status
+from mollie_onboarding.models import (
+    NO_CLIENT_LINK,
+    AuthorizationRequest,
+    BatchItem,
+    ClientLink,
+    Reason,
+    Status,
+)
 
 
 def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
@@ -34,5 +41,6 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
             **NO_CLIENT_LINK,
         )
         if event:
-            AuthorizationRequest.objects.void(client_link.pk)
+            AuthorizationRequest.objects.void([client_link.pk])
+            BatchItem.objects.settle(client_link.pk, BatchItem.Outcome.SKIPPED, Reason.CANCELLED)
     return event is not None

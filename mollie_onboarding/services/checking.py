@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
@@ -18,8 +17,10 @@ from mollie_onboarding.exceptions import (
     MollieConnectionError,
     MollieResponseError,
 )
+from mollie_onboarding.fields import is_encryption_key
 from mollie_onboarding.models import Organization
-from mollie_onboarding.mollie_api import MollieAPI
+
+from .calling import MollieAPI
 
 NO_CODE = "auth_no_code_at_all"  # no merchant ever brought it
 
@@ -183,7 +184,7 @@ def _look_at_keys() -> list[Finding]:
     hint = "Keys come from cryptography.fernet.Fernet.generate_key(), and stand newest first."
     if not keys:
         return [_wrong("encryption_keys", "MOLLIE_ONBOARDING_ENCRYPTION_KEYS is not set.", hint)]
-    malformed = [str(number) for number, key in enumerate(keys, 1) if not _is_key(key)]
+    malformed = [str(number) for number, key in enumerate(keys, 1) if not is_encryption_key(key)]
     if malformed:
         text = (
             f"In MOLLIE_ONBOARDING_ENCRYPTION_KEYS, these are no Fernet keys: number {', '.join(malformed)}."
@@ -191,15 +192,6 @@ def _look_at_keys() -> list[Finding]:
         return [_wrong("encryption_keys", text, hint)]
     text = f"MOLLIE_ONBOARDING_ENCRYPTION_KEYS can be used, {len(keys)} in number."
     return [_right("encryption_keys", text), _look_at_stored_tokens()]
-
-
-@sensitive_variables()
-def _is_key(key: str) -> bool:
-    try:
-        Fernet(key)
-    except ValueError:
-        return False
-    return True
 
 
 @sensitive_variables()

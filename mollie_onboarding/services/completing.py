@@ -11,8 +11,10 @@ import logging
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from django.db import OperationalError, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
@@ -24,6 +26,7 @@ from mollie_onboarding.exceptions import (
     MollieConnectionError,
     MollieError,
     MollieResponseError,
+    StateError,
 )
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import (
@@ -31,22 +34,26 @@ from mollie_onboarding.models import (
     ClientLink,
     Event,
     Organization,
+    Problem,
     Status,
 )
-from mollie_onboarding.mollie_api import MollieAPI, Tokens, printable
+from mollie_onboarding.mollie_api import Tokens, printable
+from mollie_onboarding.observing import observe
 from mollie_onboarding.state import find_request
 
 from .announcing import announce
+from .calling import MollieAPI
 from .connecting import RevocationPendingError, connect
-from .sending import nudge_notice
+from .notices import nudge_notice
 from .status import apply_onboarding_status, list_capabilities
 
 logger = logging.getLogger(__name__)
 
 Outcome = AuthorizationRequest.Outcome
-Problem = ClientLink.Problem
 
 EXPIRY_MARGIN = timedelta(minutes=5)  # Mollie counts the hour from before its answer arrived here
+# An operator may delete a row that never connected, at any moment.
+DELETED = (AuthorizationRequest.DoesNotExist, ClientLink.DoesNotExist)
 # RFC 6749 section 4.1.2.1: not the merchant's doing and not the platform's.
 TEMPORARY_ERRORS = ("server_error", "temporarily_unavailable")
 
@@ -86,7 +93,10 @@ def complete_authorization(parameters: CallbackParameters, *, browser_secret: st
     https://docs.mollie.com/reference/authorize, https://docs.mollie.com/reference/oauth-generate-tokens
     """
     request = find_request(parameters.state, browser_secret)
-    return replace(_complete(request, parameters), language=request.language)
+    try:
+        return replace(_complete(request, parameters), language=request.language)
+    except DELETED:  # on the way: a state that nobody knows
+        raise StateError("unknown state") from None
 
 
 @sensitive_variables()
@@ -96,7 +106,7 @@ def _complete(request: AuthorizationRequest, parameters: CallbackParameters) -> 
     if request.answered_at is None and client_link.is_cancelled:
         return Completion(client_link, is_cancelled=True)
     with transaction.atomic(durable=True):
-        is_ours = AuthorizationRequest.objects.claim(request.pk, now)
+        is_ours = AuthorizationRequest.objects.claim(request, now)
     if not is_ours:
         return _answer_again(request)
     if parameters.error:
@@ -126,25 +136,17 @@ def resume_authorization(request: AuthorizationRequest) -> Completion:
     try:
         tokens = _load_tokens(request)
     except DecryptionError as exc:
-        logger.error("The connection of client link %s cannot be resumed: %s", request.client_link_id, exc)
-        return _release(request)
+        return _leave_interrupted(request, exc)
     if tokens.expires_at - timezone.now() <= EXPIRY_MARGIN:
         if request.client_id != conf.MOLLIE_ONBOARDING_CLIENT_ID:
-            logger.error(
-                "The connection of client link %s cannot be resumed: its tokens belong to another OAuth app.",
-                request.client_link_id,
-            )
-            return _release(request)
+            return _leave_interrupted(request, "its tokens belong to another OAuth app")
         try:
             tokens = _refresh(request, tokens, api)
         except InvalidGrantError as exc:
             return _record_failed_exchange(request, exc)
         except MollieError as exc:
             # Wrong credentials included: they can be mended, tokens that were thrown away cannot.
-            logger.error(
-                "The connection of client link %s cannot be resumed: %s", request.client_link_id, exc
-            )
-            return _release(request)
+            return _leave_interrupted(request, exc)
     return _identify_and_connect(request, tokens, api)
 
 
@@ -152,7 +154,10 @@ def resume_interrupted() -> int:
     """Resume every interrupted connection. Gives how many ended connected."""
     connected = 0
     for request in AuthorizationRequest.objects.interrupted(timezone.now()).order_by("pk").iterator(500):
-        connected += resume_authorization(request).outcome == Outcome.CONNECTED
+        try:
+            connected += resume_authorization(request).outcome == Outcome.CONNECTED
+        except DELETED:
+            continue
     return connected
 
 
@@ -192,15 +197,23 @@ def _record_error(request: AuthorizationRequest, error: str, description: str) -
         event.client_link = client_link
         announce(event)
     elif not was_declined:
-        logger.error("Mollie returned the error %r for client link %s.", error, link_id)
+        observe(
+            logger,
+            logging.ERROR,
+            "authorization_error",
+            "Mollie returned the error %(error)r for client link %(client_link)s.",
+            client_link=link_id,
+            error=error,
+        )
     return Completion(client_link, outcome, error, description)
 
 
 def _record_denial(link_id: uuid.UUID) -> Event | None:
     """A denial moves a started row. One that an edit took back meanwhile hears of it all the same."""
-    event = ClientLink.objects.move(link_id, Status.DECLINED, needs_signal=True)
+    counted: dict[str, Any] = {"decline_count": F("decline_count") + 1}
+    event = ClientLink.objects.move(link_id, Status.DECLINED, needs_signal=True, **counted)
     is_back = ClientLink.objects.filter(pk=link_id, status__in=[Status.DRAFT, Status.READY, Status.REJECTED])
-    if event is None and is_back.exists():
+    if event is None and is_back.update(**counted):
         event = Event.objects.record("declined", client_link_id=link_id, needs_signal=True)
     return event
 
@@ -220,8 +233,13 @@ def _record_failed_exchange(request: AuthorizationRequest, exc: MollieError) -> 
             )
     if not recorded:  # cancelled meanwhile
         return Completion(_reload(request.client_link_id), Outcome.CANCELLED)
-    logger.error(
-        "The authorization of client link %s could not be completed: %s", request.client_link_id, exc
+    observe(
+        logger,
+        logging.ERROR,
+        "exchange_failed",
+        "The authorization of client link %(client_link)s could not be completed: %(detail)s",
+        client_link=request.client_link_id,
+        detail=exc,
     )
     return Completion(_reload(request.client_link_id), Outcome.EXCHANGE_FAILED, error)
 
@@ -293,7 +311,14 @@ def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: Mo
     try:
         outcome, event = connect(request, tokens, info)
     except (OperationalError, RevocationPendingError) as exc:
-        logger.error("Client link %s could not be connected: %s", request.client_link_id, type(exc).__name__)
+        observe(
+            logger,
+            logging.ERROR,
+            "not_connected",
+            "Client link %(client_link)s could not be connected: %(error)s",
+            client_link=request.client_link_id,
+            error=type(exc).__name__,
+        )
         return _release(request)
     client_link = _reload(request.client_link_id) if event is None else event.client_link
     assert client_link is not None  # noqa: S101 (for mypy)
@@ -311,10 +336,30 @@ def _read_status(organization: Organization, tokens: Tokens, api: MollieAPI) -> 
     try:
         status = api.get_onboarding_status(tokens.access_token)
     except MollieError as exc:
-        logger.warning("Onboarding status of %s not read: %s", organization.organization_id, exc)
+        observe(
+            logger,
+            logging.WARNING,
+            "status_not_read",
+            "Onboarding status of %(organization)s not read: %(detail)s",
+            organization=organization.organization_id,
+            detail=exc,
+        )
         return
     capabilities = list_capabilities(api, organization, tokens.access_token)
     apply_onboarding_status(organization, status, capabilities=capabilities, asked_at=asked_at)
+
+
+def _leave_interrupted(request: AuthorizationRequest, detail: object) -> Completion:
+    """It cannot be finished now. The tokens are kept, for a fault may be mended."""
+    observe(
+        logger,
+        logging.ERROR,
+        "not_resumed",
+        "The connection of client link %(client_link)s cannot be resumed: %(detail)s",
+        client_link=request.client_link_id,
+        detail=detail,
+    )
+    return _release(request)
 
 
 def _release(request: AuthorizationRequest) -> Completion:

@@ -6,6 +6,8 @@ import logging
 from functools import partial
 
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -21,8 +23,10 @@ from mollie_onboarding.models import (
     new_refresh,
 )
 from mollie_onboarding.mollie_api import OrganizationInfo, Tokens
+from mollie_onboarding.observing import observe
 
 from .disconnecting import nudge_revocation
+from .notices import notice_columns
 from .retrying import try_again
 
 logger = logging.getLogger(__name__)
@@ -209,7 +213,8 @@ def _store_connection(client_link: ClientLink, organization: Organization, info:
         identity_check=check,
         problem="",
         refused_organization_id="",
-        notice_requested_at=timezone.now(),
+        **notice_columns(),
+        connected_at=Coalesce("connected_at", Value(timezone.now())),
     )
     assert event is not None  # noqa: S101 (the row is locked and not cancelled)
     if check == ClientLink.IdentityCheck.DIFFERS:
@@ -234,7 +239,15 @@ def _refuse(
     )
     ClientLink.objects.filter(pk=client_link.pk).update(problem=problem, refused_organization_id=info.id)
     Event.objects.record(problem, client_link_id=client_link.pk, data={"organization_id": info.id})
-    logger.error("Client link %s came back with organization %s: %s", client_link.pk, info.id, problem)
+    observe(
+        logger,
+        logging.ERROR,
+        "organization_refused",
+        "Client link %(client_link)s came back with organization %(organization)s: %(reason)s",
+        client_link=client_link.pk,
+        organization=info.id,
+        reason=problem,
+    )
     return refusal
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from datetime import timedelta
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -23,18 +24,19 @@ from mollie_onboarding.exceptions import (
     MollieConnectionError,
     MollieResponseError,
 )
-from mollie_onboarding.models import NO_CLIENT_LINK, NO_ERROR, ClientLink, Event, Status
+from mollie_onboarding.models import CLAIM_LIFETIME, NO_CLIENT_LINK, NO_ERROR, ClientLink, Event, Status
 from mollie_onboarding.mollie_api import (
     CLIENT_LINK_LIFETIME,
     IDEMPOTENCY_KEY_LIFETIME,
     ClientLinkData,
     CreatedClientLink,
-    MollieAPI,
     digest,
     is_allowed_url,
 )
+from mollie_onboarding.observing import observe
 
-from .announcing import announce
+from .announcing import announce, is_heard
+from .calling import MollieAPI
 
 logger = logging.getLogger(__name__)
 
@@ -44,25 +46,35 @@ WAIT_FOR_OTHERS = 5.0  # seconds
 POLL_INTERVAL = 0.2  # seconds
 REPLACEMENT_INTERVAL = timedelta(days=1)
 
+WITHOUT_LINK = (Status.CONNECTED, Status.CANCELLED, Status.REJECTED)  # none is made for these
 
-def create_client_link(client_link: ClientLink) -> ClientLink:
+# What a call to Mollie waits for and holds, where somebody limits how many are under way at once.
+Slot = AbstractContextManager[object]
+NO_SLOT: Slot = nullcontext()
+
+
+def create_client_link(
+    client_link: ClientLink, *, slot: Slot = NO_SLOT, retries_when_limited: bool = True
+) -> ClientLink:
     """The row with a client link at Mollie that lives long enough: the one there is, or a new one.
 
-    Commits before and after the call, so it refuses to run inside a transaction (RuntimeError). Raises
-    `ClientLinkUnusableError` for a row that is connected, cancelled or refused, `CreationInProgressError` when
+    Commits before and after the call, so it refuses to run inside a transaction (RuntimeError). `slot` is entered for
+    as long as Mollie is called, and for nothing else. `retries_when_limited` is for somebody who waits in front of a
+    browser: a 429 with a short pause is tried again. Raises
+    `ClientLinkUnusableError` for a row that is connected, cancelled, refused or deleted, `CreationInProgressError` when
     another process is at it for over five seconds, and what `MollieAPI.create_client_link` raises; the reason is
     then in the row, and the next call takes up where this one ended.
     https://docs.mollie.com/reference/create-client-link
     """
     give_up_at = time.monotonic() + WAIT_FOR_OTHERS
     row = client_link
-    while not _is_usable(row):
-        if row.status in (Status.CONNECTED, Status.CANCELLED, Status.REJECTED):
+    while not has_usable_link(row):
+        if row.status in WITHOUT_LINK:
             raise ClientLinkUnusableError(f"The client link is {row.status}.")
         with transaction.atomic(durable=True):
             is_ours = ClientLink.objects.claim_issuing(row.pk, timezone.now())
         if is_ours:
-            return _create_claimed(row.pk)
+            return _create_claimed(row.pk, slot, retries_when_limited)
         if time.monotonic() > give_up_at:
             raise CreationInProgressError(f"Client link {row.pk} is being made by another process.")
         time.sleep(POLL_INTERVAL)
@@ -96,59 +108,128 @@ def replace_client_link(client_link: ClientLink) -> bool:
 
 
 def _load(pk: uuid.UUID) -> ClientLink:
-    return ClientLink.objects.select_related("organization").get(pk=pk)
+    row = ClientLink.objects.select_related("organization").filter(pk=pk).first()
+    if row is None:
+        raise ClientLinkUnusableError("The client link was deleted.")
+    return row
 
 
-def _is_usable(row: ClientLink) -> bool:
+def has_usable_link(row: ClientLink) -> bool:
     """Whether a merchant may be sent to the row's link: it lives, and its host is still among `LINK_HOSTS`."""
     return row.has_usable_url(timezone.now()) and is_allowed_url(row.url)
 
 
-def _create_claimed(pk: uuid.UUID) -> ClientLink:
+def _create_claimed(pk: uuid.UUID, slot: Slot, retries_when_limited: bool) -> ClientLink:
     # Read after the claim: whoever held it before may just have made the link.
     row = _load(pk)
-    if _is_usable(row):
+    if has_usable_link(row):
         ClientLink.objects.filter(pk=pk, issuing_until=row.issuing_until).update(issuing_until=None)
         return row
     if row.issuing_until is None:  # edited or replaced right after the claim
         raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
-    data = ClientLinkData(**row.body_values())  # type: ignore[arg-type]  # the columns have the names and types
-    _commit_attempt(row, digest(data.to_body()))
-    try:
-        created = MollieAPI().create_client_link(data, idempotency_key=row.idempotency_key)
-    except MollieConnectionError as exc:
-        _keep_attempt(row, exc)
-        raise
-    except MollieResponseError as exc:
-        _store_refusal(row, exc)
-        raise
-    return _store_created(row, created)
+    _commit_attempt(row)
+    return create_attempted(row, slot=slot, retries_when_limited=retries_when_limited)
 
 
-def _commit_attempt(row: ClientLink, body_digest: str) -> None:
-    """Write what is about to be sent. The same body within the hour goes out under the same key."""
-    now = timezone.now()
+def attempt_columns(row: ClientLink, now: datetime) -> dict[str, Any]:
+    """What is to be written into a row before `create_attempted`: the claim, and what is about to be sent.
+
+    For who claims the row anyway, by an update that takes place only where the row is as it was read. Empty where no
+    client link is to be made, or another process is at it.
+    """
+    is_taken = row.issuing_until is not None and row.issuing_until > now
+    if is_taken or row.status in WITHOUT_LINK or has_usable_link(row):
+        return {}
+    return {"issuing_until": now + CLAIM_LIFETIME, **_new_attempt(row, now)}
+
+
+def _new_attempt(row: ClientLink, now: datetime) -> dict[str, Any]:
+    """What is about to be sent. Empty for the same body within the hour, which goes out under the same key."""
+    body_digest = digest(_data_of(row).to_body())
     if (
         row.idempotency_key
         and row.attempt_digest == body_digest
         and row.attempt_started_at
         and now - row.attempt_started_at < KEY_REUSE
     ):
+        return {}
+    return {
+        "idempotency_key": str(uuid.uuid4()),
+        "attempt_started_at": now,
+        "attempt_digest": body_digest,
+    }
+
+
+def _data_of(row: ClientLink) -> ClientLinkData:
+    return ClientLinkData(**row.body_values())  # type: ignore[arg-type]  # the columns have the names and types
+
+
+def _commit_attempt(row: ClientLink) -> None:
+    """Write what is about to be sent."""
+    columns = _new_attempt(row, timezone.now())
+    if not columns:
         return
-    claim = row.issuing_until
-    row.idempotency_key = str(uuid.uuid4())
-    row.attempt_started_at = now
-    row.attempt_digest = body_digest
     with transaction.atomic(durable=True):
-        is_ours = ClientLink.objects.filter(pk=row.pk, issuing_until=claim).update(
-            idempotency_key=row.idempotency_key, attempt_started_at=now, attempt_digest=body_digest
-        )
+        is_ours = ClientLink.objects.filter(pk=row.pk, issuing_until=row.issuing_until).update(**columns)
     if not is_ours:  # edited, cancelled or taken over since
         raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
+    row.set_columns(columns)
 
 
-def _store_created(row: ClientLink, created: CreatedClientLink) -> ClientLink:
-    assert row.attempt_started_at  # noqa: S101 (for mypy; `_commit_attempt` set it)
+def create_attempted(
+    row: ClientLink,
+    *,
+    slot: Slot = NO_SLOT,
+    retries_when_limited: bool = True,
+    where: dict[str, Any] | None = None,
+    columns: dict[str, Any] | None = None,
+) -> ClientLink:
+    """Make the client link of a row into which `attempt_columns` were written. Raises as `create_client_link` does.
+
+    The `columns` are written together with the link, if the row still has the values of `where`; else the link is
+    written without them. The row that comes back tells which.
+    """
+    try:
+        with slot:
+            api = MollieAPI(retries_when_limited=retries_when_limited)
+            created = api.create_client_link(_data_of(row), idempotency_key=row.idempotency_key)
+    except MollieConnectionError as exc:
+        _keep_attempt(row, exc)
+        raise
+    except MollieResponseError as exc:
+        _store_refusal(row, exc)
+        raise
+    return _store_created(row, created, where or {}, columns or {})
+
+
+def _store_created(
+    row: ClientLink, created: CreatedClientLink, where: dict[str, Any], columns: dict[str, Any]
+) -> ClientLink:
+    link = _link_columns(row, created)
+    with transaction.atomic(durable=True):
+        event = _write_link(row, {**link, **columns}, where)
+        if event is None and where:
+            columns = {}
+            event = _write_link(row, link, {})
+    if event is None:
+        # The process that took over our claim stored the same link, or the data changed on the way: then this link
+        # was made from the old data, and nobody may follow it.
+        stored = _load(row.pk)
+        if has_usable_link(stored):
+            return stored
+        raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
+    if event.announced_at is None:
+        row = event.client_link = _load(row.pk)
+        announce(event)
+        return row
+    row.set_columns({**link, **columns})
+    if event.kind == Status.READY:
+        row.status = Status.READY
+    return row
+
+
+def _link_columns(row: ClientLink, created: CreatedClientLink) -> dict[str, Any]:
+    assert row.attempt_started_at  # noqa: S101 (for mypy; the attempt was written)
     columns: dict[str, Any] = NO_ERROR | {
         "mollie_id": created.id,
         "url": created.url,
@@ -160,25 +241,21 @@ def _store_created(row: ClientLink, created: CreatedClientLink) -> ClientLink:
     }
     if row.problem == ClientLink.Problem.MOLLIE_REFUSED:
         columns["problem"] = ""
-    ours = ClientLink.objects.filter(idempotency_key=row.idempotency_key)
-    with transaction.atomic(durable=True):
-        event = ours.move(row.pk, Status.READY, data={"mollie_id": created.id}, needs_signal=True, **columns)
-        if event is None:
-            renewable = ours.filter(pk=row.pk, status__in=[Status.READY, Status.STARTED, Status.DECLINED])
-            if renewable.update(**columns):
-                event = Event.objects.record(
-                    "renewed", client_link_id=row.pk, data={"mollie_id": created.id}, needs_signal=True
-                )
-    stored = _load(row.pk)
-    if event is None:
-        # The process that took over our claim stored the same link, or the data changed on the way: then this link
-        # was made from the old data, and nobody may follow it.
-        if _is_usable(stored):
-            return stored
-        raise CreationInProgressError(f"Client link {row.pk} changed while it was being made.")
-    event.client_link = stored
-    announce(event)
-    return stored
+    return columns
+
+
+def _write_link(row: ClientLink, columns: dict[str, Any], where: dict[str, Any]) -> Event | None:
+    """Write the client link, if the row still waits for the answer to our key."""
+    ours = ClientLink.objects.filter(idempotency_key=row.idempotency_key, **where)
+    data = {"mollie_id": columns["mollie_id"]}
+    needs_signal = is_heard("ready")
+    event = ours.move(row.pk, Status.READY, data=data, needs_signal=needs_signal, **columns)
+    if event:
+        return event
+    renewable = ours.filter(pk=row.pk, status__in=[Status.READY, Status.STARTED, Status.DECLINED])
+    if not renewable.update(**columns):
+        return None
+    return Event.objects.record("renewed", client_link_id=row.pk, data=data, needs_signal=needs_signal)
 
 
 def _keep_attempt(row: ClientLink, exc: MollieConnectionError) -> None:
@@ -205,4 +282,12 @@ def _store_refusal(row: ClientLink, exc: MollieResponseError) -> None:
         if not moved:
             ours.filter(pk=row.pk).update(**columns, problem=ClientLink.Problem.MOLLIE_REFUSED)
     if exc.status != 422:
-        logger.error("Mollie refused to make client link %s: %s", row.pk, exc)
+        observe(
+            logger,
+            logging.ERROR,
+            "creation_refused",
+            "Mollie refused to make client link %(client_link)s: %(detail)s",
+            client_link=row.pk,
+            status=exc.status,
+            detail=exc,
+        )

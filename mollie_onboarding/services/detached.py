@@ -13,6 +13,7 @@ from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mollie_onboarding.exceptions import MollieConnectionError
+from mollie_onboarding.observing import observe
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,16 @@ def is_in_transaction() -> bool:
     if not connection.in_atomic_block:
         return not connection.get_autocommit()
     return not getattr(connection.atomic_blocks[0], "_from_testcase", False)
+
+
+def refuse_transaction() -> None:
+    """Raise RuntimeError inside a transaction, as `atomic(durable=True)` does, without beginning one.
+
+    Inside the one of a TestCase there is none.
+    """
+    connection = transaction.get_connection()
+    if connection.in_atomic_block and not getattr(connection.atomic_blocks[-1], "_from_testcase", False):
+        raise RuntimeError("What is done here is durable, and must not be inside a transaction.")
 
 
 _afterwards = threading.local()
@@ -120,6 +131,12 @@ def _watch(callers_connection: BaseDatabaseWrapper, work: Callable[[], object]) 
                 return
             except OperationalError:
                 continue  # locked, by the next transaction for one
-        logger.error("What Mollie answered could not be written for %s s.", LONGEST_TRANSACTION)
+        observe(
+            logger,
+            logging.ERROR,
+            "answer_not_written",
+            "What Mollie answered could not be written for %(seconds)s s.",
+            seconds=LONGEST_TRANSACTION,
+        )
     finally:
         connections.close_all()

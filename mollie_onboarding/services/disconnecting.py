@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -14,11 +15,13 @@ from django.views.decorators.debug import sensitive_variables
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import DecryptionError, MollieError
 from mollie_onboarding.models import AuthorizationRequest, Event, Organization, new_refresh
-from mollie_onboarding.mollie_api import MollieAPI
+from mollie_onboarding.observing import observe
 
+from . import budget
 from .announcing import announce_after_commit
+from .calling import MollieAPI
+from .queueing import nudge_after_commit
 from .retrying import try_again
-from .sending import nudge_after_commit
 
 logger = logging.getLogger(__name__)
 
@@ -77,28 +80,38 @@ def _disconnect(organization: Organization, actor: Any) -> bool:
     return True
 
 
-def nudge_revocation(pk: int) -> None:
+def nudge_revocation(pk: int, *, run_after: datetime | None = None) -> None:
     """Wake the task that revokes what waits in `pending_revocation`."""
-    nudge_after_commit("revoke_tokens", pk)
+    nudge_after_commit("revoke_tokens", pk, run_after=run_after)
 
 
 @sensitive_variables("row")
 def revoke_tokens(pk: int) -> bool | None:
     """Revoke at Mollie what a disconnected organization left. One call ends the refresh and all its access tokens.
 
-    True when Mollie did, False when it gave no usable answer: the token stays in `pending_revocation`. None: there is
-    nothing to revoke. https://docs.mollie.com/reference/oauth-revoke-tokens
+    True when Mollie did, False when it gave no usable answer, or wants no call now: the token stays in
+    `pending_revocation`. None: there is nothing to revoke. https://docs.mollie.com/reference/oauth-revoke-tokens
     """
     row = Organization.objects.get(pk=pk)
     if row.pending_revocation is None:
         return None
+    if pause := budget.general_pause():
+        nudge_revocation(pk, run_after=timezone.now() + timedelta(seconds=pause))
+        return False
     waiting = Organization.objects.filter(
         pk=pk, token_version=row.token_version, pending_revocation__isnull=False
     )
     try:
         _revoke(row)
     except (MollieError, DecryptionError, ImproperlyConfigured) as exc:
-        logger.error("The tokens of %s could not be revoked: %s", row.organization_id, exc)
+        observe(
+            logger,
+            logging.ERROR,
+            "not_revoked",
+            "The tokens of %(organization)s could not be revoked: %(detail)s",
+            organization=row.organization_id,
+            detail=exc,
+        )
         waiting.update(last_error="revocation_failed")
         return False
     with transaction.atomic(durable=True):

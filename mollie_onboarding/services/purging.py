@@ -28,7 +28,9 @@ from mollie_onboarding.models import (
     Event,
     Organization,
 )
+from mollie_onboarding.observing import observe
 
+from . import mail_quota
 from .batching import keys_in_batches
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ NO_PERSON: dict[str, Any] = {
     "user": None,
     "submission_digest": None,
     "refused_organization_id": "",
+    "mail_id": "",  # the mail provider may still know whose it was
     **NO_CLIENT_LINK,  # its digest is one of names and addresses
     **NO_ERROR,  # Mollie's sentence may repeat what was typed
     # Nothing is left that an operator could look at.
@@ -65,23 +68,47 @@ class Purge:
     anonymized: int  # client links whose organization is disconnected
     requests: int  # authorization requests
     kept: int = 0
+    mail_quotas: int = 0  # counts of mails to one recipient, whose window is over
 
 
 def purge_onboarding_data(*, dry_run: bool = False) -> Purge:
     """Do what `REQUEST_RETENTION`, `UNCONNECTED_RETENTION` and `DISCONNECTED_RETENTION` say. Gives how much was done.
 
     With `dry_run` it is counted, and nothing is written. A run that was interrupted is finished by the next one.
-    Raises `ImproperlyConfigured` where one of the settings is no duration.
+    What was counted for `MAIL_LIMIT` goes when its window is over. Raises `ImproperlyConfigured` where one of the
+    settings cannot be read.
     """
     now = timezone.now()
     if dry_run:
         old_requests = _old_requests(now).exclude(client_link__in=_abandoned(now))
-        return Purge(_abandoned(now).count(), _ended(now).count(), old_requests.count())
+        return Purge(
+            _abandoned(now).count(),
+            _ended(now).count(),
+            old_requests.count(),
+            mail_quotas=mail_quota.over(now).count(),
+        )
     # The requests last: they are how a client link is known to have been used of late.
     deleted = _each(_abandoned(now), lambda pk: _delete(pk, now))
     anonymized = _each(_ended(now), lambda pk: _anonymize(pk, now))
     _empty_organizations(now)
-    return Purge(deleted[True], anonymized[True], _delete_requests(now), deleted[None])
+    return Purge(
+        deleted[True],
+        anonymized[True],
+        _delete_in_batches(_old_requests(now)),
+        deleted[None],
+        _delete_in_batches(mail_quota.over(now)),
+    )
+
+
+def delete_client_link(client_link: ClientLink) -> bool:
+    """Delete a row that never connected, with its history. False: it has an organization by now, or is gone already.
+
+    Raises `ProtectedError` and `RestrictedError` where a row of the platform's own refers to it.
+    """
+    with transaction.atomic():
+        _hold(client_link.pk)
+        _, by_model = ClientLink.objects.filter(pk=client_link.pk, organization=None).delete()
+    return ClientLink._meta.label in by_model
 
 
 def _unfinished_requests(now: datetime) -> QuerySet[AuthorizationRequest]:
@@ -166,7 +193,14 @@ def _delete(pk: uuid.UUID, now: datetime) -> bool | None:
             _hold(pk)
             _, by_model = _abandoned(now).filter(pk=pk).delete()
     except (ProtectedError, RestrictedError) as exc:
-        logger.error("Client link %s could not be deleted: %s", pk, type(exc).__name__)
+        observe(
+            logger,
+            logging.ERROR,
+            "not_purged",
+            "Client link %(client_link)s could not be deleted: %(error)s",
+            client_link=pk,
+            error=type(exc).__name__,
+        )
         return None
     return ClientLink._meta.label in by_model
 
@@ -183,7 +217,7 @@ def _anonymize(pk: uuid.UUID, now: datetime) -> bool:
             history = Event.objects.filter(Q(client_link=pk) | Q(organization=row.organization_id))
             history.filter(actor=row.user_id).update(actor=None)
             ClientLink.objects.filter(pk=pk, created_by=row.user_id).update(created_by=None)
-        AuthorizationRequest.objects.forget_browsers(pk)
+        AuthorizationRequest.objects.forget_browsers([pk])
         ClientLink.objects.filter(pk=pk).update(
             **NO_PERSON,
             link_generation=F("link_generation") + 1,  # old mails lead nowhere
@@ -205,6 +239,5 @@ def _empty_organizations(now: datetime) -> None:
         rows.filter(pk__in=keys).update(**NO_ORGANIZATION, updated_at=now)
 
 
-def _delete_requests(now: datetime) -> int:
-    rows = _old_requests(now)
+def _delete_in_batches(rows: QuerySet[Any]) -> int:
     return sum(rows.filter(pk__in=keys).delete()[0] for keys in keys_in_batches(rows))

@@ -27,9 +27,11 @@ from mollie_onboarding.models import (
     new_refresh,
     new_refresh_key,
 )
-from mollie_onboarding.mollie_api import MollieAPI, Tokens
+from mollie_onboarding.mollie_api import Tokens
+from mollie_onboarding.observing import observe
 
 from .announcing import announce
+from .calling import MollieAPI
 from .detached import run_when_nobody_waits
 from .disconnecting import nudge_revocation
 
@@ -82,6 +84,13 @@ def store_tokens(row: Organization, tokens: Tokens) -> bool:
         columns["scope"] = tokens.scope
     ours = Organization.objects.filter(pk=row.pk, token_version=row.token_version)
     if ours.update(**columns):
+        observe(
+            logger,
+            logging.INFO,
+            "tokens_refreshed",
+            "The tokens of %(organization)s were refreshed.",
+            organization=row.organization_id,
+        )
         return True
     _revoke_instead(row, tokens)
     return False
@@ -128,7 +137,13 @@ def mark_lost(row: Organization) -> bool:
             **new_refresh(),
         )
         event = Event.objects.record("connection_lost", organization=row, needs_signal=True)
-    logger.warning("The connection of %s is lost: its merchant must connect again.", row.organization_id)
+    observe(
+        logger,
+        logging.WARNING,
+        "connection_lost",
+        "The connection of %(organization)s is lost: its merchant must connect again.",
+        organization=row.organization_id,
+    )
     row.refresh_from_db()
     run_when_nobody_waits(partial(announce, event))
     return True

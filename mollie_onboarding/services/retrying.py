@@ -9,6 +9,8 @@ from typing import TypeVar
 from django.db import OperationalError, transaction
 from django.views.decorators.debug import sensitive_variables
 
+from mollie_onboarding.observing import observe
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -27,5 +29,7 @@ def try_again(work: Callable[[], T]) -> T:
         try:
             return work()
         except OperationalError as exc:
-            logger.info("Tried again: %s", type(exc).__name__)
+            observe(
+                logger, logging.INFO, "write_repeated", "Tried again: %(error)s", error=type(exc).__name__
+            )
     return work()

@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from mollie_onboarding.exceptions import DecryptionError
 from mollie_onboarding.fields import Secret, is_on_newest_key
 from mollie_onboarding.models import AuthorizationRequest, Organization
+from mollie_onboarding.observing import observe
 
 from .batching import keys_in_batches
 
@@ -90,7 +91,14 @@ def _renewed(row: Model, columns: Iterable[str], rotation: Rotation) -> dict[str
 
 def _note_unreadable(row: Model, column: str, rotation: Rotation) -> None:
     name = row.organization_id if isinstance(row, Organization) else f"authorization request {row.pk}"
-    logger.error("No key fits %s of %s.", column, name)
+    observe(
+        logger,
+        logging.ERROR,
+        "token_unreadable",
+        "No key fits %(column)s of %(row)s.",
+        column=column,
+        row=name,
+    )
     rotation.unreadable += 1
     if name not in rotation.unreadable_rows and len(rotation.unreadable_rows) < MAX_NAMED:
         rotation.unreadable_rows.append(name)

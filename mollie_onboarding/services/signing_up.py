@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Event, Status
 from mollie_onboarding.state import digest
@@ -39,6 +40,7 @@ def store_submission(
     submitted.user = user
     submitted.created_by = user
     submitted.return_url = return_url
+    submitted.opened_at = timezone.now()
     try:
         with transaction.atomic(durable=True):
             submitted.save(force_insert=True)

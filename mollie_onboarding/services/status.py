@@ -14,11 +14,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from mollie_onboarding.exceptions import MollieError, MollieResponseError
+from mollie_onboarding.exceptions import MollieConnectionError, MollieError, MollieResponseError
 from mollie_onboarding.models import Event, Organization
-from mollie_onboarding.mollie_api import Capability, ClientInfo, MollieAPI, OnboardingStatus, OrganizationInfo
+from mollie_onboarding.mollie_api import Capability, ClientInfo, OnboardingStatus, OrganizationInfo
+from mollie_onboarding.observing import observe
 
 from .announcing import announce
+from .calling import MollieAPI
 from .tokens import get_access_token
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ COLUMNS = (
     "registration_number",
     "vat_number",
     "capabilities",
+    "payments_enabled_at",
+    "completed_at",
 )
 STATUS_CHANGED = "onboarding_status_changed"
 
@@ -72,6 +76,8 @@ def read_onboarding_status(organization: Organization, *, with_capabilities: boo
         # Revoked, or over earlier than it said: one that Mollie gives now must do, or nothing does.
         token = get_access_token(organization, rejected=token)
         status = api.get_onboarding_status(token)
+    if not status.status:
+        raise MollieConnectionError("Mollie's answer holds no onboarding status.")
     capabilities = list_capabilities(api, organization, token) if with_capabilities else None
     return apply_onboarding_status(organization, status, capabilities=capabilities, asked_at=asked_at)
 
@@ -84,7 +90,14 @@ def list_capabilities(
     try:
         return api.list_capabilities(token)
     except MollieError as exc:
-        logger.info("Capabilities of %s not read: %s", organization.organization_id, exc)
+        observe(
+            logger,
+            logging.INFO,
+            "capabilities_not_read",
+            "Capabilities of %(organization)s not read: %(detail)s",
+            organization=organization.organization_id,
+            detail=exc,
+        )
         return None
 
 
@@ -107,7 +120,7 @@ def apply_onboarding_status(
     asked_at = asked_at or timezone.now()
     reading = ClientInfo(organization.organization_id, info, status, capabilities)
     while takes_reading(organization, asked_at):
-        changes = find_changes(organization, reading)
+        changes = find_changes(organization, reading, asked_at)
         with transaction.atomic(durable=True):
             written, event = _write(organization, changes, asked_at)
         if event:
@@ -127,8 +140,8 @@ def takes_reading(organization: Organization, asked_at: datetime) -> bool:
     return organization.synced_at is None or not asked_at < organization.synced_at <= timezone.now()
 
 
-def find_changes(organization: Organization, reading: ClientInfo) -> dict[str, Any]:
-    """The columns in which the row differs from what Mollie says, with their new values."""
+def find_changes(organization: Organization, reading: ClientInfo, asked_at: datetime) -> dict[str, Any]:
+    """The columns in which the row differs from what Mollie said then, with their new values."""
     changes = {
         column: value
         for column, value in _known_columns(reading).items()
@@ -136,7 +149,22 @@ def find_changes(organization: Organization, reading: ClientInfo) -> dict[str, A
     }
     if reading.capabilities is None and organization.capabilities and _completes(changes):
         changes["capabilities"] = []  # what Mollie asked for before, it asks for no more
-    return changes
+    return changes | _find_firsts(organization, reading.onboarding, asked_at)
+
+
+def _find_firsts(
+    organization: Organization, status: OnboardingStatus | None, asked_at: datetime
+) -> dict[str, Any]:
+    """What is read as true for the first time, with when. It stays, whatever Mollie says later."""
+    reached = {
+        "payments_enabled_at": status is not None and status.can_receive_payments,
+        "completed_at": status is not None and status.status == Organization.OnboardingStatus.COMPLETED,
+    }
+    return {
+        column: asked_at
+        for column, is_true in reached.items()
+        if is_true and not getattr(organization, column)
+    }
 
 
 def _completes(changes: dict[str, Any]) -> bool:

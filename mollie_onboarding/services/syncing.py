@@ -7,6 +7,7 @@ committed together: a run that is interrupted loses nothing, and the next one go
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,9 +29,12 @@ from mollie_onboarding.exceptions import (
     NotConnectedError,
 )
 from mollie_onboarding.models import Event, Organization, StatusSync, locked
-from mollie_onboarding.mollie_api import ClientInfo, ClientPage, MollieAPI
+from mollie_onboarding.mollie_api import ClientInfo, ClientPage
+from mollie_onboarding.observing import observe
 
+from . import budget
 from .announcing import announce
+from .calling import MollieAPI
 from .status import (
     COLUMNS,
     STATUS_CHANGED,
@@ -90,10 +94,10 @@ def sync_onboarding_status(*, limit: int | None = None) -> SyncResult:
     except MollieResponseError as exc:
         if exc.status not in (401, 403):
             return run.result(interrupted=str(exc))
-        reason = _reason_for_fallback(exc.status)
+        refused_with, reason = exc.status, _reason_for_fallback(exc.status)
     except MollieConnectionError as exc:
         return run.result(interrupted=str(exc))
-    logger.warning(reason)
+    observe(logger, logging.WARNING, "clients_not_listed", "%(detail)s", status=refused_with, detail=reason)
     return run.result(interrupted=_read_one_by_one(run, limit), fallback=True, fallback_reason=reason)
 
 
@@ -118,18 +122,31 @@ class _Run:
         self.unknown_ids += organization_ids[: NAMED_IDS - len(self.unknown_ids)]
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Mollie's answer, also where it asks for patience first. Raises what the call raises."""
+        """Mollie's answer, also where it asks for patience first, us or another worker. Raises what the call raises."""
         pauses = 0
         while True:
-            self.counts["calls"] += 1
             try:
+                _refuse_pause()
+                self.counts["calls"] += 1
                 return call()
             except MollieConnectionError as exc:
                 if pauses == MAX_PAUSES or exc.retry_after is None or exc.retry_after > LONGEST_PAUSE:
                     raise
-                logger.info("%s Waiting for %s s, as asked.", exc, exc.retry_after)
+                observe(
+                    logger,
+                    logging.INFO,
+                    "sync_paused",
+                    "%(detail)s Waiting for %(retry_after)s s, as asked.",
+                    detail=exc,
+                    retry_after=exc.retry_after,
+                )
                 time.sleep(exc.retry_after)
             pauses += 1
+
+
+def _refuse_pause() -> None:
+    if pause := budget.general_pause():
+        raise MollieConnectionError("Mollie asked all workers for a pause.", retry_after=math.ceil(pause))
 
 
 def _reason_for_fallback(status: int) -> str:
@@ -244,7 +261,7 @@ def _store_clients(
     _with_ids(read).update(synced_at=asked_at)
     run.counts["read"] += len(read)
     run.counts["without_status"] += len(current) - len(read)
-    return _store_changes(run, current, clients, now)
+    return _store_changes(run, current, clients, asked_at, now)
 
 
 def _lock_rows(organization_ids: list[str]) -> list[Organization]:
@@ -260,13 +277,13 @@ def _with_ids(rows: list[Organization]) -> QuerySet[Organization]:
 
 
 def _store_changes(
-    run: _Run, rows: list[Organization], clients: dict[str, ClientInfo], now: datetime
+    run: _Run, rows: list[Organization], clients: dict[str, ClientInfo], asked_at: datetime, now: datetime
 ) -> list[int]:
     changed: list[Organization] = []
     columns: set[str] = set()
     events: dict[int, Event] = {}
     for row in rows:
-        changes = find_changes(row, clients[row.organization_id])
+        changes = find_changes(row, clients[row.organization_id], asked_at)
         if not changes:
             continue
         if status_change := find_status_change(row, changes):
@@ -316,7 +333,14 @@ def _read_one(run: _Run, pk: int) -> str:
     except NotConnectedError:
         run.counts["lost"] += 1
     except (MollieError, DecryptionError, ImproperlyConfigured) as exc:
-        logger.error("Onboarding status of %s not read: %s", organization.organization_id, exc)
+        observe(
+            logger,
+            logging.ERROR,
+            "status_not_read",
+            "Onboarding status of %(organization)s not read: %(detail)s",
+            organization=organization.organization_id,
+            detail=exc,
+        )
         run.counts["failed"] += 1
         return str(exc) if isinstance(exc, MollieConnectionError) else ""
     return ""

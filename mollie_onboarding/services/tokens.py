@@ -31,7 +31,9 @@ from mollie_onboarding.exceptions import (
 )
 from mollie_onboarding.models import AuthorizationRequest, Organization, new_refresh
 from mollie_onboarding.mollie_api import Tokens
+from mollie_onboarding.observing import observe
 
+from . import budget
 from .detached import is_in_transaction, run_after_transaction, run_on_own_connection
 from .refreshing import (
     call_mollie,
@@ -113,12 +115,13 @@ def _refresh_or_wait(pk: int, rejected: str) -> str:
     Raises what `get_access_token` raises; `MollieConnectionError` also after ten seconds of waiting.
     """
     give_up_at = time.monotonic() + WAIT_FOR_OTHERS
+    has_refreshed = False
     while True:
         row = Organization.objects.get(pk=pk)
         if token := _find_token(row, rejected, REFRESH_BEFORE):
             return token
         token = _find_token(row, rejected, LEAST_LIFE)
-        if token and row.is_refresh_paused(timezone.now()):
+        if token and (row.is_refresh_paused(timezone.now()) or budget.general_pause()):
             return token
         check_client_id(row)
         # Not where somebody has the row locked: their transaction may last, and ours would wait for it.
@@ -128,8 +131,11 @@ def _refresh_or_wait(pk: int, rejected: str) -> str:
             continue
         # By tokens that are not written yet, the refresh token in the row is over.
         if not unwritten and is_free and _claim(row):
-            if fresh := _refresh_claimed(pk, rejected):
+            # The key of a second refresh was made by the first: no answer to it can be an old one, whatever Mollie calls
+            # it. Else we would ask for ever.
+            if fresh := _refresh_claimed(pk, rejected, may_be_replayed=not has_refreshed):
                 return fresh
+            has_refreshed = True
             continue  # lost, disconnected or connected again meanwhile: the row says which
         if token:
             return token
@@ -174,7 +180,7 @@ def _refresh_if_free(pk: int, rejected: str) -> str:
 
 
 @sensitive_variables()
-def _refresh_claimed(pk: int, rejected: str) -> str:
+def _refresh_claimed(pk: int, rejected: str, *, may_be_replayed: bool) -> str:
     """The token of a refresh, or '' where the row has to be read again. Raises what the call raised."""
     row = Organization.objects.get(pk=pk)  # with the key, and the time at which it was first used
     try:
@@ -189,11 +195,12 @@ def _refresh_claimed(pk: int, rejected: str) -> str:
         _give_up(row, exc)
         if not token:
             raise
-        logger.warning("The tokens of %s were not refreshed: %s", row.organization_id, exc)
+        _note_unrefreshed(row, exc)
         return token
     except (DecryptionError, ImproperlyConfigured) as exc:
         _give_up(row, exc)
         raise
+    tokens = replace(tokens, was_replayed=tokens.was_replayed and may_be_replayed)
     if tokens.was_replayed:
         tokens = replace(tokens, expires_at=find_expiry_of_replay(row, tokens) or timezone.now())
     try:
@@ -204,6 +211,17 @@ def _refresh_claimed(pk: int, rejected: str) -> str:
         is_ours = True
     # An old answer has the refresh token for a new one.
     return tokens.access_token if is_ours and not _is_old(tokens) else ""
+
+
+def _note_unrefreshed(row: Organization, exc: MollieError) -> None:
+    observe(
+        logger,
+        logging.WARNING,
+        "tokens_not_refreshed",
+        "The tokens of %(organization)s were not refreshed: %(detail)s",
+        organization=row.organization_id,
+        detail=exc,
+    )
 
 
 def _is_old(tokens: Tokens) -> bool:

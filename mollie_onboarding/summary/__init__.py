@@ -8,7 +8,7 @@ from __future__ import annotations
 from .checklist import ChecklistItem, checklist
 from .overview import OnboardingSummary, onboarding_summary, summarize
 from .requirements import RequirementSummary
-from .standing import find_answered_request, page_status
+from .standing import find_answered_request, find_standing, page_status
 
 __all__ = [
     "ChecklistItem",
@@ -16,6 +16,7 @@ __all__ = [
     "RequirementSummary",
     "checklist",
     "find_answered_request",
+    "find_standing",
     "onboarding_summary",
     "page_status",
     "summarize",

@@ -16,7 +16,7 @@ from mollie_onboarding.models import AuthorizationRequest, ClientLink, Organizat
 from mollie_onboarding.mollie_api.addresses import is_web_url
 
 from .requirements import RequirementSummary, find_requirements
-from .standing import find_answered_request, page_status
+from .standing import find_standing, page_status
 from .words import DOCUMENTED, HEADLINES, NEW_CONSENT, WORDS, Onboarding
 
 
@@ -60,11 +60,11 @@ def onboarding_summary(client_link: ClientLink | None, *, signup_url: str = "") 
         )
     if _is_settled(client_link):
         return summarize(client_link, None)
-    return summarize(client_link, find_answered_request(client_link))
+    return summarize(*find_standing(client_link))
 
 
 def summarize(row: ClientLink, answered: AuthorizationRequest | None) -> OnboardingSummary:
-    """The summary of a row of which `find_answered_request` was asked already."""
+    """The summary of what `find_standing` gave."""
     status = page_status(row, answered)
     if status == "connected" and row.organization:
         return _summarize_connected(row, row.organization)
