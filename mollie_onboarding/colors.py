@@ -6,6 +6,7 @@ Colours are texts, `#rrggbb`.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 LIGHT_SURFACE = "#ffffff"  # merchant.css, --mollie-onboarding-surface
 LIGHT_BACKGROUND = (
@@ -32,11 +33,13 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@cache
 def on_color(color: str) -> str:
     """White or black, whichever is read better on a colour. It is at least 4.58:1, whatever the colour."""
     return max(("#ffffff", "#000000"), key=lambda text: contrast(text, color))
 
 
+@cache
 def for_dark(color: str) -> str:
     """The colour as it is on a dark page: mixed with as little white as makes it readable there."""
     mixtures = (_lighten(color, step) for step in range(STEPS + 1))

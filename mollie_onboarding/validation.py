@@ -17,8 +17,6 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django_countries import countries
-from stdnum.eu import vat as eu_vat
-from stdnum.exceptions import ValidationError as NumberError
 
 from .enumerations import (
     COUNTRIES_WITHOUT_POSTAL_CODE,
@@ -27,6 +25,7 @@ from .enumerations import (
     OTHER_LEGAL_ENTITY,
     REGISTRATION_OFFICE_COUNTRIES,
 )
+from .registers import find_vat_number
 
 Messages = dict[str, list[str | Promise]]
 """Sentences by the name of the column that they are about."""
@@ -45,6 +44,7 @@ FORBIDDEN_IN_NAMES = {
     "owner_given_name": NOT_IN_PERSONAL_NAMES,
     "owner_family_name": NOT_IN_PERSONAL_NAMES,
 }
+ANY_VAT_NUMBER = "NL123456789B01"
 CODE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 EARLIEST_INCORPORATION = date(1000, 1, 1)
 
@@ -92,7 +92,8 @@ def find_errors(values: Mapping[str, Any]) -> Messages:
     if values.get("vat_number") and not NUMBER.match(values["vat_number"]):
         refuse(
             "vat_number",
-            _("This is not a VAT number: one looks like NL123456789B01."),
+            _("This is not a VAT number: one looks like %(example)s.")
+            % {"example": number.example if (number := find_vat_number(country)) else ANY_VAT_NUMBER},
         )
     if values.get("registration_number") and not NUMBER.match(values["registration_number"]):
         refuse(
@@ -141,6 +142,10 @@ def find_warnings(values: Mapping[str, Any]) -> Messages:
 
 def _is_plausible_vat_number(number: str, country: str) -> bool:
     """Whether the number is one of the European Union's with the country's prefix, check digits included."""
+    # Here, as the modules of REGISTRATION_NUMBER_MODULES: most processes never look at a number.
+    from stdnum.eu import vat as eu_vat
+    from stdnum.exceptions import ValidationError as NumberError
+
     try:
         prefix = eu_vat.validate(number)[:2]
     except NumberError:

@@ -126,6 +126,12 @@ def test_stylesheet_sets_the_variables_for_light_and_dark(client, settings):
     assert response.headers["Cache-Control"] == "public, max-age=86400"
 
 
+def test_stylesheet_needs_no_database(client, settings, atomic_requests):
+    """This test may not use any."""
+    settings.MOLLIE_ONBOARDING_ACCENT_COLOR = "#4A35C9"
+    assert client.get(theme_url()).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["get", "head"])
 def test_stylesheet_touches_no_session_and_no_cookie(client, settings, method):
     settings.MOLLIE_ONBOARDING_ACCENT_COLOR = "#4a35c9"

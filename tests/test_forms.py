@@ -742,7 +742,9 @@ def test_form_takes_no_column_more(operator, make_client_link):
     row = form.save()
 
     untouched = {
-        name: getattr(ClientLink(), name) for name in (field.attname for field in ClientLink._meta.fields)
+        field.attname: getattr(ClientLink(), field.attname)
+        for field in ClientLink._meta.fields
+        if not field.generated
     }
     for name in set(untouched) - set(BODY_COLUMNS) - {"id", "created_at", "updated_at"}:
         assert getattr(row, name) == untouched[name], name

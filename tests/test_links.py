@@ -244,7 +244,7 @@ EVIL_URLS = [
 
 
 @pytest.mark.parametrize("url", EVIL_URLS)
-def test_return_url_that_is_refused(settings, url):
+def test_lessons_17_return_url_that_is_refused(settings, url):
     settings.MOLLIE_ONBOARDING_RETURN_URL = "/home/"
     settings.MOLLIE_ONBOARDING_RETURN_HOSTS = ["shop.example"]
 

@@ -18,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db import connections
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import reverse
 from django.utils import timezone
 
@@ -560,8 +561,8 @@ def test_limit_ends_when_retry_after_says_so(sandbox, browser, settings):
         assert browser.submit(SIGNUP, **MERCHANT).status_code == 200
 
 
-def test_limit_counts_an_owner_in_upper_and_lower_case_once(sandbox, settings):
-    """Lessons row 19: elsewhere `A@x` and `a@x` had a budget each."""
+def test_lessons_19_limit_counts_an_owner_in_upper_and_lower_case_once(sandbox, settings):
+    """Elsewhere `A@x` and `a@x` had a budget each."""
     settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = "2/h"
     answers = [
         Browser(enforce_csrf_checks=True, REMOTE_ADDR=f"203.0.113.{number}").submit(
@@ -576,8 +577,7 @@ def test_limit_counts_an_owner_in_upper_and_lower_case_once(sandbox, settings):
     assert len(sandbox.calls("client_links")) == 2
 
 
-def test_limit_is_not_fooled_by_a_forwarded_header(sandbox, settings):
-    """Lessons row 18."""
+def test_lessons_18_limit_is_not_fooled_by_a_forwarded_header(sandbox, settings):
     settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = "1/h"
     answers = [
         Browser(enforce_csrf_checks=True, HTTP_X_FORWARDED_FOR=f"203.0.113.{number}").submit(
@@ -659,9 +659,7 @@ def test_page_works_without_sessions_and_users(sandbox, browser, settings):
 
 
 @committing
-def test_page_works_under_atomic_requests(sandbox, browser, monkeypatch):
-    monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
-
+def test_page_works_under_atomic_requests(sandbox, browser, atomic_requests):
     assert page_status(browser.submit(SIGNUP, **MERCHANT)) == "started"
     assert ClientLink.objects.get().status == Status.STARTED
 
@@ -766,8 +764,8 @@ def test_page_settles_before_it_writes_where_cookies_are_strict(browser, setting
 
 
 @pytest.mark.parametrize("kind", ["validation", "server_error", "unavailable_html", "drop_before"])
-def test_logs_name_no_person_when_mollie_fails(sandbox, browser, caplog, kind):
-    """Lessons row 21: elsewhere the whole body was logged when the API failed."""
+def test_lessons_21_logs_name_no_person_when_mollie_fails(sandbox, browser, caplog, kind):
+    """Elsewhere the whole body was logged when the API failed."""
     caplog.set_level(logging.DEBUG)
     options = {"detail": "canary@person.example or Canaryson is odd"} if kind == "validation" else {}
     sandbox.add_fault("client_links", kind, **options)
@@ -832,3 +830,18 @@ def test_form_of_one_user_gone_back_to_by_another_makes_another_row(sandbox, ope
         browser.post("/onboarding/signup/", {**MERCHANT, "nonce": "n" * 43, "csrfmiddlewaretoken": token})
         rows.append(ClientLink.objects.get(user=user))
     assert rows[0] != rows[1]
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "utf-8", "x-unknown"])
+def test_form_is_read_as_utf_8_whatever_the_request_says(sandbox, charset):
+    """In some encodings half a character can be written, which no page and no database takes."""
+    half, whole = {"utf-7": ("+2AA-", "+AOk-")}.get(charset, ("\\ud800", "\\xe9"))
+    fields = {**MERCHANT, "street_and_number": half, "organization_name": whole, "city": "Zoë"}
+    body = encode_multipart(BOUNDARY, fields)
+    content_type = f"{MULTIPART_CONTENT}; charset={charset}"
+
+    response = Browser().generic("POST", SIGNUP, body, content_type)
+
+    assert response.status_code == 200
+    row = ClientLink.objects.get()
+    assert (row.street_and_number, row.organization_name, row.city) == (half, whole, "Zoë")

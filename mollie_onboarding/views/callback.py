@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from mollie_onboarding.exceptions import StateError
 from mollie_onboarding.languages import language_of_page, language_query
 from mollie_onboarding.models import AuthorizationRequest
 from mollie_onboarding.mollie_api import printable
+from mollie_onboarding.observing import observe
 from mollie_onboarding.state import MAX_PARAMETER, browser_secret_of, digest
 from mollie_onboarding.throttle import client_address, seconds_to_wait
 
@@ -71,14 +73,7 @@ def _read_parameters(request: HttpRequest) -> services.CallbackParameters:
         raise StateError("repeated parameter")
     parameters = services.CallbackParameters(**{name: "".join(given) for name, given in values.items()})
     if not parameters.state:
-        if parameters.error:
-            # Mollie sends "invalid value" errors to the registered address: the platform's own, not a merchant's doing.
-            level = logging.WARNING if parameters.error == "access_denied" else logging.ERROR
-            logger.log(
-                level, "Mollie returned the error %r without a state.", printable(parameters.error)[:100]
-            )
-            raise StateError("error without state")
-        raise StateError("no state")
+        raise StateError("error without state" if parameters.error else "no state")
     if len(parameters.state) > MAX_PARAMETER or len(parameters.code) > MAX_PARAMETER:
         raise StateError("oversized parameter")
     if not parameters.code and not parameters.error:
@@ -88,7 +83,10 @@ def _read_parameters(request: HttpRequest) -> services.CallbackParameters:
 
 def _refuse(request: HttpRequest, reason: str) -> HttpResponse:
     """The 400 page. It shows no name, token or address, and is the same whether or not the state exists."""
-    logger.warning("Callback refused: %s.", reason)
+    if reason == "error without state":
+        _log_error_without_state(request.GET["error"])
+    else:
+        _log_refusal(reason)
     if arrives_without_strict_cookies(request):
         return settle(request)
     if reason == "error without state":
@@ -99,6 +97,24 @@ def _refuse(request: HttpRequest, reason: str) -> HttpResponse:
     return show_recovery(request, cause, status=400, state=state)
 
 
+def _log_refusal(reason: str, **ids: Any) -> None:
+    observe(
+        logger, logging.WARNING, "callback_refused", "Callback refused: %(reason)s.", reason=reason, **ids
+    )
+
+
+def _log_error_without_state(error: str) -> None:
+    """Mollie sends "invalid value" errors to the registered address: the platform's own, not a merchant's doing."""
+    observe(
+        logger,
+        logging.WARNING if error == "access_denied" else logging.ERROR,
+        "callback_refused",
+        "Callback refused: %(reason)s. Mollie said %(error)r.",
+        reason="error without state",
+        error=printable(error)[:100],
+    )
+
+
 def _answer(request: HttpRequest, completion: services.Completion) -> HttpResponse:
     row = completion.client_link
     path = row.merchant_path() + language_query(completion.language)
@@ -106,11 +122,20 @@ def _answer(request: HttpRequest, completion: services.Completion) -> HttpRespon
     if is_cancelled or completion.is_expired or completion.outcome == Outcome.ERROR:
         translation.activate(completion.language or language_of_page(request, row.owner_locale))
     if is_cancelled:
+        _log_refusal("cancelled client link", client_link=row.pk)
         return show_recovery(request, "cancelled", status=400)
     # Pages without a form: a session that is Strict does not come with this request, and must not be written.
     if completion.is_expired:
-        logger.warning("Callback refused: expired state of client link %s.", row.pk)
+        _log_refusal("expired state", client_link=row.pk)
         return show_recovery(request, "expired_state", status=400, merchant_path=path)
+    observe(
+        logger,
+        logging.INFO,
+        "callback_answered",
+        "Callback of client link %(client_link)s: %(outcome)s.",
+        client_link=row.pk,
+        outcome=completion.outcome or "in_progress",
+    )
     if completion.outcome == Outcome.ERROR:
         context = {
             "merchant_path": path,

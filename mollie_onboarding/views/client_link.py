@@ -26,10 +26,11 @@ from mollie_onboarding.exceptions import (
 )
 from mollie_onboarding.languages import chosen_language, language_of_page, language_query, offer_languages
 from mollie_onboarding.links import read_link
-from mollie_onboarding.models import CHECK_INTERVAL, ClientLink, Organization
+from mollie_onboarding.models import CHECK_INTERVAL, AuthorizationRequest, ClientLink, Organization
 from mollie_onboarding.mollie_api import column_of
+from mollie_onboarding.observing import observe
 from mollie_onboarding.state import browser_secret_of
-from mollie_onboarding.summary import OnboardingSummary, checklist, find_answered_request, summarize
+from mollie_onboarding.summary import OnboardingSummary, checklist, find_standing, summarize
 
 from .pages import (
     TRY_AGAIN_AFTER,
@@ -66,6 +67,9 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
         return show_recovery(request, "cancelled", status=410)
     if request.method != "POST" and arrives_without_strict_cookies(request):
         return settle(request)
+    if request.method == "POST" and generation == row.link_generation and row.opened_at is None:
+        # A person: mail scanners only fetch pages. Not by an older link, which may be in a stranger's hands.
+        ClientLink.objects.note_opening(row.pk, timezone.now())
     if request.method == "POST" and request.POST.get("action") == "mail":
         services.request_sending_by_merchant(row)
         return show_recovery(request, "mailed")
@@ -74,16 +78,23 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
         can_mail = generation != row.link_generation or not services.reason_not_to_send(row)
         return show(request, "expired", {"can_mail": can_mail}, status=410)
     translation.activate(language_of_page(request, row.owner_locale))
-    if request.method == "POST":
-        return _take_next_step(request, row)
-    return show_merchant_page(request, row)
+    try:
+        if request.method == "POST":
+            return _take_next_step(request, row)
+        return show_merchant_page(request, row)
+    except (ClientLink.DoesNotExist, AuthorizationRequest.DoesNotExist):
+        # Deleted, cancelled, or the address corrected, since the row was read. Opened again, the page says which.
+        return see_other(_path_of(request, row))
 
 
 def show_merchant_page(
     request: HttpRequest, row: ClientLink, *, notice: str = "", status: int = 200
 ) -> HttpResponse:
-    """The page in the row's present state. `notice` is why the last press of the button did not lead to Mollie."""
-    answered = find_answered_request(row)
+    """The page in the row's present state. `notice` is why the last press of the button did not lead to Mollie.
+
+    Raises `ClientLink.DoesNotExist` where the link is an older one since the row was read.
+    """
+    row, answered = _find_standing(row)
     summary = summarize(row, answered)
     now = timezone.now()
     path = _path_of(request, row)
@@ -146,7 +157,7 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
     action = request.POST.get("action", "start")
     if action == "check":
         return _check(request, row)
-    answered = find_answered_request(row)
+    row, answered = _find_standing(row)
     now = timezone.now()
     if answered and answered.is_interrupted(now):
         completion = services.resume_authorization(answered)
@@ -158,7 +169,7 @@ def _take_next_step(request: HttpRequest, row: ClientLink) -> HttpResponse:
     elif answered and answered.is_in_progress(now):
         return see_other(_path_of(request, row))
     if action == "replace" and services.replace_client_link(row):
-        row.refresh_from_db()
+        row = _reload(row)
     return go_to_mollie(
         request, row, services.Flow.AUTHORIZE if action == "authorize" else services.Flow.CLIENT_LINK
     )
@@ -177,14 +188,24 @@ def _check(request: HttpRequest, row: ClientLink) -> HttpResponse:
         return response
     except (MollieResponseError, DecryptionError, ImproperlyConfigured) as exc:
         # The platform's own fault, not the merchant's.
-        logger.error("Status of client link %s not read: %s", row.pk, exc)
+        observe(
+            logger,
+            logging.ERROR,
+            "status_not_read",
+            "Status of client link %(client_link)s not read: %(detail)s",
+            client_link=row.pk,
+            detail=exc,
+        )
         return show_merchant_page(request, _reload(row), notice="unread", status=502)
     return see_other(_path_of(request, row))
 
 
 @sensitive_variables("started")
 def go_to_mollie(request: HttpRequest, row: ClientLink, flow: services.Flow) -> HttpResponse:
-    """Send the merchant to Mollie, or say why not now. The row keeps everything, and the page keeps its button."""
+    """Send the merchant to Mollie, or say why not now. The row keeps everything, and the page keeps its button.
+
+    Raises `ClientLink.DoesNotExist` where the row was deleted, or its link is an older one, since it was read.
+    """
     try:
         started = services.start_authorization(
             row, browser_secret=browser_secret_of(request), flow=flow, language=chosen_language(request)
@@ -200,5 +221,17 @@ def go_to_mollie(request: HttpRequest, row: ClientLink, flow: services.Flow) -> 
     return leave(request, row, started)
 
 
+# A row that is read again must have the link that was asked for: a page for the holder of an older one would give the
+# new one away. Both raise `ClientLink.DoesNotExist`.
+
+
 def _reload(row: ClientLink) -> ClientLink:
-    return ClientLink.objects.select_related("organization").get(pk=row.pk)
+    rows = ClientLink.objects.select_related("organization")
+    return rows.get(pk=row.pk, link_generation=row.link_generation)
+
+
+def _find_standing(row: ClientLink) -> tuple[ClientLink, AuthorizationRequest | None]:
+    current, answered = find_standing(row)
+    if current.link_generation != row.link_generation:
+        raise ClientLink.DoesNotExist
+    return current, answered

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.templatetags.static import static
@@ -21,7 +21,7 @@ from mollie_onboarding.conf import conf
 from mollie_onboarding.languages import chosen_language, language_of_page, language_query, offer_languages
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.services import StartedAuthorization
-from mollie_onboarding.state import set_browser_cookie
+from mollie_onboarding.state import cookie_name, set_browser_cookie
 from mollie_onboarding.summary import checklist
 
 from .theme import theme_url
@@ -53,18 +53,44 @@ def merchant_view(view: View) -> View:
     @sensitive_post_parameters()
     @wraps(view)
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with translation.override(language_of_page(request)):
-            response = _protect(view, request, *args, **kwargs)
-            response.headers["Content-Language"] = translation.get_language() or ""
+        _read_as_utf8(request)
+        try:
+            with translation.override(language_of_page(request)):
+                response = _protect(view, request, *args, **kwargs)
+                response.headers["Content-Language"] = translation.get_language() or ""
+        except Exception:  # whatever it is: it goes on, to be reported
+            _hide_secrets(request)
+            raise
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response
 
     # The site's middleware would refuse with the site's bare 403 page, which leaves a merchant stuck. It is told to
     # leave this view alone, because `_protect` makes the very same check with the very same code.
-    page.csrf_exempt = True  # type: ignore[attr-defined]
+    page.csrf_exempt = True  # type: ignore[attr-defined]  # as Django reads it
     transaction.non_atomic_requests(page)
     return login_not_required(page)
+
+
+def _read_as_utf8(request: HttpRequest) -> None:
+    """Leave it to nobody else in which encoding our forms and addresses are read: a browser sends them as we wrote them.
+
+    In some that Python knows (utf-7, unicode_escape) half a character can be written, which no page or database takes.
+    """
+    # Only then: what somebody has read before is forgotten, and a body that was streamed cannot be read again.
+    if request.encoding and request.encoding.lower() not in ("utf-8", "utf8"):
+        request.encoding = "utf-8"
+
+
+def _hide_secrets(request: HttpRequest) -> None:
+    """Take out of a request that failed what an error report would show: the state, the code and the browser's secret.
+
+    Django's reports hide passwords and local variables that are marked, but not the query and other cookies than the
+    session's. Tools that report errors read the same places.
+    """
+    request.COOKIES.pop(cookie_name(), None)
+    request.META["HTTP_COOKIE"] = request.META["QUERY_STRING"] = ""
+    request.GET = QueryDict()
 
 
 def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

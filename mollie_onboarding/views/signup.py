@@ -22,7 +22,7 @@ from mollie_onboarding.summary import checklist
 from mollie_onboarding.throttle import client_address, seconds_to_wait
 
 from .client_link import go_to_mollie
-from .pages import arrives_without_strict_cookies, merchant_view, settle, show, show_recovery
+from .pages import arrives_without_strict_cookies, merchant_view, see_other, settle, show, show_recovery
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -133,9 +133,12 @@ def _submit(request: HttpRequest, reference: str) -> HttpResponse:
         return_url=_return_url(request),
         store_extra=form.store_extra,
     )
-    response = go_to_mollie(request, row, services.Flow.CLIENT_LINK)
-    row.refresh_from_db()
-    if row.status == Status.REJECTED:
-        form.add_refusal(column_of(row.error_field), row.error_detail)
+    try:
+        response = go_to_mollie(request, row, services.Flow.CLIENT_LINK)
+    except ClientLink.DoesNotExist:  # an operator was quicker: the merchant's page says what they did
+        return see_other(row.merchant_path())
+    refused = ClientLink.objects.filter(pk=row.pk, status=Status.REJECTED).first()
+    if refused:
+        form.add_refusal(column_of(refused.error_field), refused.error_detail)
         return _show_form(request, form)
     return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -25,6 +26,8 @@ def theme_url() -> str:
     return f"{reverse('mollie_onboarding:theme')}?v={version}"
 
 
+# It asks the database for nothing, so it needs no transaction there either (ATOMIC_REQUESTS).
+@transaction.non_atomic_requests
 @login_not_required
 @require_safe
 def theme(request: HttpRequest) -> HttpResponse:

@@ -72,7 +72,7 @@
       const old = document.getElementById("by-country");
       if (!fresh || data.get("country") !== country.value) return; // it changed once more meanwhile
       // Somebody may have gone on meanwhile: in a field, or by opening a part.
-      const focused = old.contains(document.activeElement) && document.activeElement.id;
+      const { id: focused, selectionStart: start, selectionEnd: end } = old.contains(document.activeElement) ? document.activeElement : {};
       const values = new Map([...form.elements].filter((field) => old.contains(field) && isText(field)).map((field) => [field.id, field.value]));
       const isOpen = [...old.querySelectorAll("details")].map((part) => part.open);
       old.replaceWith(fresh);
@@ -81,7 +81,9 @@
         const field = document.getElementById(id);
         if (field && (field.tagName !== "SELECT" || [...field.options].some((option) => option.value === value))) field.value = value;
       });
-      if (focused) document.getElementById(focused)?.focus();
+      const field = focused && document.getElementById(focused);
+      field?.focus();
+      if (typeof start === "number") field?.setSelectionRange(start, end); // else whoever types goes on at the front
     } catch { /* its button is there */ }
   };
   if (country && form.querySelector("[data-country-button]")) country.addEventListener("change", swap);
