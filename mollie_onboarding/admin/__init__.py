@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .batches import BatchAdmin
 from .client_links import ClientLinkAdmin
 from .organizations import OrganizationAdmin
 
-__all__ = ["ClientLinkAdmin", "OrganizationAdmin"]
+__all__ = ["BatchAdmin", "ClientLinkAdmin", "OrganizationAdmin"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import connections
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
@@ -15,23 +16,44 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from mollie_onboarding import services
 from mollie_onboarding.forms import LegalEntityInput, country_choices, locale_choices
-from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Event, Organization
+from mollie_onboarding.models import BODY_COLUMNS, ClientLink, Event, Organization, label_of
+from mollie_onboarding.models.client_links import SEARCHED_COLUMNS
 from mollie_onboarding.mollie_api import column_of
+from mollie_onboarding.spreadsheets.availability import are_spreadsheets_available
 
 from .client_link_actions import AllowSharing, Cancel, MarkReviewed, SendOnboardingLink
-from .confirming import ConfirmingAdmin
 from .filters import AttentionFilter, ExpiredFilter
+from .funnel import FunnelPages, StageFilter
 from .history import show_history
-from .labels import EMPTY, format_day, join_scopes, missing_scopes, mollie_answer, reasons_for_attention
+from .labels import (
+    EMPTY,
+    as_moment,
+    describe_reminders,
+    format_day,
+    format_moment,
+    join_scopes,
+    missing_scopes,
+    mollie_answer,
+    reasons_for_attention,
+)
+from .large_lists import DistinctValuesFilter, LargeListAdmin
 from .mail_preview import MailPreview, address_of_preview, send_me_a_test
+from .reminder_actions import ExcludeFromReminders, IncludeInReminders
 
 if TYPE_CHECKING:
     ClientLinkModelForm = forms.ModelForm[ClientLink]
 else:
     ClientLinkModelForm = forms.ModelForm
+if TYPE_CHECKING or are_spreadsheets_available():
+    from .spreadsheets import SpreadsheetAdmin as ClientLinkAdminBase
+else:  # pragma: no cover (a test shows it in a process of its own)
+    ClientLinkAdminBase = LargeListAdmin
 
 SEND, CANCEL, MARK_REVIEWED, ALLOW_SHARING = SendOnboardingLink(), Cancel(), MarkReviewed(), AllowSharing()
+SHOWN_BATCHES = 10  # of a merchant
+EXCLUDE, INCLUDE = ExcludeFromReminders(), IncludeInReminders()
 
 
 class ClientLinkForm(ClientLinkModelForm):
@@ -56,8 +78,9 @@ class ClientLinkForm(ClientLinkModelForm):
 
 
 @admin.register(ClientLink)
-class ClientLinkAdmin(ConfirmingAdmin):
+class ClientLinkAdmin(ClientLinkAdminBase):
     form = ClientLinkForm
+    change_list_template = "admin/mollie_onboarding/clientlink/change_list.html"
     pk_converter = "uuid"
     list_display = (
         "organization_name",
@@ -67,14 +90,24 @@ class ClientLinkAdmin(ConfirmingAdmin):
         "last_sent",
         "connected_to",
     )
-    list_filter = (AttentionFilter, "status", ExpiredFilter, "delivery_status", "problem", "country")
+    # What is filtered, searched and sorted by has an index (see the model's Meta).
+    list_filter = (
+        AttentionFilter,
+        "status",
+        StageFilter,
+        ExpiredFilter,
+        "delivery_status",
+        "problem",
+        ("country", DistinctValuesFilter),
+        "created_at",
+    )
+    sortable_by = ("organization_name",)
     list_select_related = ("organization",)
-    search_fields = ("organization_name", "owner_email", "reference", "=mollie_id")
-    date_hierarchy = "created_at"
+    searched_columns = SEARCHED_COLUMNS
+    searched_id = "mollie_id"
+    search_fields = (*SEARCHED_COLUMNS, "=mollie_id")
     ordering = ("-created_at",)
-    show_full_result_count = False
-    list_per_page = 100
-    actions = (SEND, send_me_a_test, MARK_REVIEWED, CANCEL)
+    actions = (SEND, send_me_a_test, EXCLUDE, INCLUDE, MARK_REVIEWED, CANCEL)
     page_actions = (ALLOW_SHARING,)
     raw_id_fields = ("user",)
     # Not editable; the lists above and below name them all the same.
@@ -86,12 +119,16 @@ class ClientLinkAdmin(ConfirmingAdmin):
         "mollie_answer",
         "merchant_link",
         "delivery",
-        "last_sent_at",
+        "last_mail",
+        "reminders",
+        "batches",
         "organization_at_mollie",
         "identity_check",
         "scopes",
         "history",
     )
+
+    last_mail = as_moment(ClientLink, "last_sent_at")
 
     # What may be seen and done.
 
@@ -101,10 +138,11 @@ class ClientLinkAdmin(ConfirmingAdmin):
         fieldsets: list[tuple[Any, dict[str, Any]]] = [
             (_("Organization"), {"fields": organization}),
             (_("Owner"), {"fields": owner}),
-            (_("On this platform"), {"fields": ("reference", "user")}),
+            (_("On this platform"), {"fields": ("reference", "user", "reminders_excluded")}),
         ]
         if obj is None:
             return fieldsets
+        batches = ("batches",) if request.user.has_perm("mollie_onboarding.view_batch") else ()
         link = ("merchant_link",) if self.has_send_permission(request) else ()
         state = (
             _("Where it stands"),
@@ -115,7 +153,9 @@ class ClientLinkAdmin(ConfirmingAdmin):
                     "mollie_answer",
                     "warnings",
                     "delivery",
-                    "last_sent_at",
+                    "last_mail",
+                    "reminders",
+                    *batches,
                     *link,
                     "expiry",
                     "organization_at_mollie",
@@ -127,18 +167,17 @@ class ClientLinkAdmin(ConfirmingAdmin):
         return [state, *fieldsets, (_("History"), {"fields": ("history",)})]
 
     def get_urls(self) -> list[URLPattern]:
-        return [*MailPreview(self).urls(), *super().get_urls()]
+        return [*FunnelPages(self).urls(), *MailPreview(self).urls(), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClientLink]:
         return super().get_queryset(request).select_related("organization")
 
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        changelist = super().get_changelist_instance(request)
-        # MariaDB and MySQL cannot tell the days apart before their time zone tables are filled (mysql_tzinfo_to_sql):
-        # the list would be an error page.
-        if not connections[changelist.queryset.db].features.has_zoneinfo_database:
-            changelist.date_hierarchy = None
-        return changelist
+    @transaction.non_atomic_requests
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # An action sends mails: what was sent stays sent, whatever fails after it.
+        return super().changelist_view(request, extra_context)
 
     def has_change_permission(self, request: HttpRequest, obj: ClientLink | None = None) -> bool:
         return super().has_change_permission(request, obj) and not (obj and obj.is_cancelled)
@@ -147,6 +186,10 @@ class ClientLinkAdmin(ConfirmingAdmin):
         # Rows are cancelled, so that their history stays. A single one that never connected may be deleted; many at
         # once, which is asked for without an object, may not.
         return obj is not None and not obj.organization_id and super().has_delete_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: ClientLink) -> None:
+        if not services.delete_client_link(obj):
+            raise PermissionDenied  # its merchant came back in this very moment; what Django has logged is rolled back
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("mollie_onboarding.send_clientlink")
@@ -162,7 +205,7 @@ class ClientLinkAdmin(ConfirmingAdmin):
             super().save_model(request, obj, form, change)
             Event.objects.record("created", client_link_id=obj.pk, actor=request.user)
         for column, sentences in obj.warnings().items():
-            label = ClientLink._meta.get_field(column).verbose_name  # type: ignore[union-attr]
+            label = label_of(column)
             for sentence in sentences:
                 messages.warning(request, f"{label}: {sentence}")
 
@@ -172,7 +215,7 @@ class ClientLinkAdmin(ConfirmingAdmin):
     def attention(self, obj: ClientLink) -> str:
         return ", ".join(map(str, reasons_for_attention(obj))) or EMPTY
 
-    @admin.display(description=_("expires"), ordering="expires_at")
+    @admin.display(description=_("expires"))
     def expiry(self, obj: ClientLink) -> str | SafeString:
         if obj.expires_at is None or obj.is_connected:
             return EMPTY
@@ -184,13 +227,31 @@ class ClientLinkAdmin(ConfirmingAdmin):
         """The id only: its name is mostly the merchant's, and the list has to fit on a screen."""
         return _link(obj.organization, obj.organization.organization_id) if obj.organization else EMPTY
 
-    @admin.display(description=_("last sent"), ordering="last_sent_at")
+    @admin.display(description=_("last sent"))
     def last_sent(self, obj: ClientLink) -> str | SafeString:
         return format_day(obj.last_sent_at) if obj.last_sent_at else EMPTY
 
     @admin.display(description=_("mail"))
     def delivery(self, obj: ClientLink) -> str:
         return str(obj.get_delivery_status_display())
+
+    @admin.display(description=_("reminders"))
+    def reminders(self, obj: ClientLink) -> str:
+        return describe_reminders(obj)
+
+    @admin.display(description=_("batches"))
+    def batches(self, obj: ClientLink) -> str | SafeString:
+        """Those that had this merchant, newest first, and what became of the mail."""
+        items = obj.batch_items.select_related("batch").order_by("-batch__created_at")[:SHOWN_BATCHES]
+        lines = (
+            (
+                reverse("admin:mollie_onboarding_batch_change", args=[item.batch_id]),
+                " ".join(filter(None, (format_moment(item.batch.created_at), item.batch.description))),
+                " ".join(filter(None, (item.get_outcome_display(), item.get_reason_display()))),
+            )
+            for item in items
+        )
+        return format_html_join("", '<div><a href="{}">{}</a>: {}</div>', lines) or EMPTY
 
     @admin.display(description=_("Mollie's last answer"))
     def mollie_answer(self, obj: ClientLink) -> str:
@@ -199,7 +260,7 @@ class ClientLinkAdmin(ConfirmingAdmin):
     @admin.display(description=_("possible mistakes"))
     def warnings(self, obj: ClientLink) -> str | SafeString:
         lines = [
-            (ClientLink._meta.get_field(column).verbose_name, sentence)  # type: ignore[union-attr]
+            (label_of(column), sentence)
             for column, sentences in obj.warnings().items()
             for sentence in sentences
         ]

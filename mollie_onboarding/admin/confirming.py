@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,6 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ else:
     ModelAdminBase = admin.ModelAdmin
 
 SHOWN_ON_CONFIRMATION = 100  # rows by name; the others are counted
+MOST_ROWS = 1000  # at once, of an action that holds them all
 
 Words = str | Promise
 Skipped = list[tuple[Any, Words]]
@@ -41,9 +43,9 @@ def asked_at(request: HttpRequest) -> datetime:
     """
     try:
         at = parse_datetime(request.POST.get("asked_at", ""))
-    except ValueError:
-        at = None
-    return at if at and timezone.is_aware(at) else timezone.now()
+        return at.astimezone(UTC) if at and timezone.is_aware(at) else timezone.now()
+    except (ValueError, OverflowError):  # a year that is none in UTC
+        return timezone.now()
 
 
 class ConfirmedAction(ABC):
@@ -94,10 +96,20 @@ class ConfirmedAction(ABC):
     def __call__(
         self, modeladmin: ConfirmingAdmin, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        rows = _confirmed(request, list(queryset))
-        if request.POST.get("post") != "yes":
+        """Of the list, as Django calls it."""
+        return self.ask_or_run(modeladmin, request, queryset)
+
+    def ask_or_run(
+        self, modeladmin: ConfirmingAdmin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        rows = list(confirmed_rows(request, queryset)[: MOST_ROWS + 1])
+        if len(rows) > MOST_ROWS:
+            text = _("This works for at most %(most)d rows at once: narrow the list down first.")
+            messages.error(request, text % {"most": MOST_ROWS})
+            return None
+        if not is_confirmed(request):
             return self.ask(modeladmin, request, rows)
-        _report_missing(request, rows)
+        report_missing(request, len(rows))
         self.run(request, rows)
         return None
 
@@ -115,8 +127,10 @@ class ConfirmedAction(ABC):
                 affected.append(row)
         return affected, skipped
 
-    def ask(self, modeladmin: ConfirmingAdmin, request: HttpRequest, rows: list[Any]) -> HttpResponse:
-        """The confirmation page. It changes nothing."""
+    def ask(
+        self, modeladmin: ConfirmingAdmin, request: HttpRequest, rows: list[Any], **more: Any
+    ) -> HttpResponse:
+        """The confirmation page. It changes nothing. `more` goes into its context."""
         affected, skipped = self.sort_out(rows)
         opts = modeladmin.opts
         changelist = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
@@ -127,12 +141,13 @@ class ConfirmedAction(ABC):
             "media": modeladmin.media,
             "action": self,
             "heading": self.heading(len(affected)),
-            "changelist_url": changelist,
             "back_url": modeladmin.address_of(rows[0]) if len(rows) == 1 else changelist,
             # A form may have 1,000 fields only (DATA_UPLOAD_MAX_NUMBER_FIELDS), a selection across pages more rows.
-            "is_across": request.POST.get("select_across") == "1",
+            "is_across": is_across(request),
             "asked_at": timezone.now().isoformat(),
             "rows": rows,
+            "names_all": True,
+            "notes": self.notes,
             "affected": [(self.line(row), self.details(row)) for row in affected[:SHOWN_ON_CONFIRMATION]],
             "affected_count": len(affected),
             "more_affected": max(0, len(affected) - SHOWN_ON_CONFIRMATION),
@@ -140,20 +155,34 @@ class ConfirmedAction(ABC):
             "skipped_count": len(skipped),
             "more_skipped": max(0, len(skipped) - SHOWN_ON_CONFIRMATION),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            **more,
         }
         return TemplateResponse(request, "admin/mollie_onboarding/confirmation.html", context)
 
 
-def _confirmed(request: HttpRequest, rows: list[Any]) -> list[Any]:
+def is_confirmed(request: HttpRequest) -> bool:
+    return request.POST.get("post") == "yes"
+
+
+def is_across(request: HttpRequest) -> bool:
+    """Whether all rows of the list are meant, on whatever page."""
+    return request.POST.get("select_across") == "1"
+
+
+def confirmed_rows(request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
     """The rows of an action. Of a selection across pages the confirmation names them all in one field."""
-    confirmed = set(request.POST.get("confirmed", "").split())
-    return [row for row in rows if str(row.pk) in confirmed] if confirmed else rows
+    confirmed = request.POST.get("confirmed", "").split()
+    try:
+        return rows.filter(pk__in=confirmed) if confirmed else rows
+    except (ValidationError, ValueError):
+        return rows.none()  # no keys: tampered with
 
 
-def _report_missing(request: HttpRequest, rows: list[Any]) -> None:
+def report_missing(request: HttpRequest, found: int) -> None:
     """A row that was chosen may be deleted by now, or have left the list through its filters."""
-    chosen = set(request.POST.get("confirmed", "").split() or request.POST.getlist(ACTION_CHECKBOX_NAME))
-    if (missing := len(chosen) - len(rows)) > 0:
+    selected = [] if is_across(request) else request.POST.getlist(ACTION_CHECKBOX_NAME)
+    chosen = set(request.POST.get("confirmed", "").split() or selected)
+    if (missing := len(chosen) - found) > 0:
         text = ngettext(
             "%d row is no longer in this list; nothing was done to it.",
             "%d rows are no longer in this list; nothing was done to them.",
@@ -192,7 +221,7 @@ class ConfirmingAdmin(ModelAdminBase):
             if not self.may_act(request, action):
                 raise PermissionDenied
             rows = self.get_queryset(request).filter(pk=object_id)
-            return action(self, request, rows) or HttpResponseRedirect(self._address(object_id))
+            return action.ask_or_run(self, request, rows) or HttpResponseRedirect(self._address(object_id))
 
         # What was done stays done, whatever fails after it; and some actions call Mollie.
         return path(

@@ -9,9 +9,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mollie_onboarding.models import ClientLink, Organization, Status
+from mollie_onboarding.conf import conf
+from mollie_onboarding.models import ClientLink, Organization, Status, distinct_values
 
-from .health import FLAWS, needing_consent
+from .health import FLAWS
+from .large_lists import MOST_VALUES
 
 
 class ExpiredFilter(admin.SimpleListFilter):
@@ -45,7 +47,8 @@ class AttentionFilter(admin.SimpleListFilter):
         if self.value() == "identity":
             return queryset.filter(identity_check=ClientLink.IdentityCheck.DIFFERS)
         if self.value() == "consent":
-            return queryset.filter(status=Status.CONNECTED, organization__in=needing_consent().values("pk"))
+            lacking = Organization.objects.needing_consent(conf.MOLLIE_ONBOARDING_SCOPES)
+            return queryset.filter(status=Status.CONNECTED, organization__in=lacking.values("pk"))
         return queryset
 
 
@@ -59,7 +62,7 @@ class HealthFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         for state in FLAWS:
             if state.key == self.value():
-                return queryset.filter(pk__in=state.find(timezone.now()).values("pk"))
+                return state.among(queryset, timezone.now())
         return queryset
 
 
@@ -70,12 +73,9 @@ class OnboardingStatusFilter(admin.SimpleListFilter):
     parameter_name = "onboarding_status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        found = Organization.objects.exclude(onboarding_status="").order_by("onboarding_status")
+        found = distinct_values(Organization.objects.all(), "onboarding_status", MOST_VALUES)
         labels = dict(Organization.OnboardingStatus.choices)
-        return [
-            (status, labels.get(status, status))
-            for status in found.values_list("onboarding_status", flat=True).distinct()
-        ]
+        return [(status, labels.get(status, status)) for status in found if status]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(onboarding_status=self.value()) if self.value() else queryset

@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError
-from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import MollieConnectionError, MollieResponseError, NotConnectedError
-from mollie_onboarding.models import Organization
+from mollie_onboarding.models import Organization, count_up_to
+from mollie_onboarding.models.organizations import OrganizationQuerySet
 
 from .confirming import Words
+from .large_lists import MOST_COUNTED, bounded
 
 Connection = Organization.ConnectionStatus
 
@@ -29,7 +30,7 @@ class HealthState:
     key: str
     label: Promise
     query: str  # of the list that shows them
-    find: Callable[[datetime], QuerySet[Organization]]
+    among: Callable[[OrganizationQuerySet, datetime], OrganizationQuerySet]
 
 
 def _with_status(key: str, label: Promise, status: Connection) -> HealthState:
@@ -37,33 +38,30 @@ def _with_status(key: str, label: Promise, status: Connection) -> HealthState:
         key,
         label,
         f"connection_status__exact={status}",
-        lambda now: Organization.objects.filter(connection_status=status),
+        lambda rows, now: rows.filter(connection_status=status),
     )
 
 
-def needing_consent() -> QuerySet[Organization]:
-    return Organization.objects.needing_consent(conf.MOLLIE_ONBOARDING_SCOPES)
-
-
 FLAWS = (
+    HealthState("stale", _("Not read for a day"), "health=stale", lambda rows, now: rows.stale(now)),
+    HealthState("missing", _("Not on Mollie's list"), "health=missing", lambda rows, now: rows.missing()),
     HealthState(
-        "stale", _("Not read for a day"), "health=stale", lambda now: Organization.objects.stale(now)
+        "consent",
+        _("Needs new consent"),
+        "health=consent",
+        lambda rows, now: rows.needing_consent(conf.MOLLIE_ONBOARDING_SCOPES),
     ),
-    HealthState(
-        "missing", _("Not on Mollie's list"), "health=missing", lambda now: Organization.objects.missing()
-    ),
-    HealthState("consent", _("Needs new consent"), "health=consent", lambda now: needing_consent()),
     HealthState(
         "error",
         _("Last attempt failed"),
         "health=error",
-        lambda now: Organization.objects.connected().exclude(last_error=""),
+        lambda rows, now: rows.connected().filter(last_error__gt=""),
     ),
     HealthState(
         "revocation",
         _("Waiting to be revoked"),
         "health=revocation",
-        lambda now: Organization.objects.filter(pending_revocation__isnull=False),
+        lambda rows, now: rows.filter(pending_revocation__isnull=False),
     ),
 )
 STATES = (
@@ -76,12 +74,11 @@ STATES = (
 
 
 def count_states() -> list[dict[str, Any]]:
-    """How many organizations are in each state, in one statement."""
+    """How many organizations are in each state, as far as a list counts."""
     now = timezone.now()
-    counts = Organization.objects.aggregate(
-        **{state.key: Count("pk", filter=Q(pk__in=state.find(now).values("pk"))) for state in STATES}
-    )
-    return [{"state": state, "count": counts[state.key]} for state in STATES]
+    sets = [state.among(Organization.objects.all(), now) for state in STATES]
+    counts = count_up_to(MOST_COUNTED + 1, sets)
+    return [{"state": state, "count": bounded(count)} for state, count in zip(STATES, counts, strict=True)]
 
 
 def flaws_of(row: Organization, now: datetime) -> list[HealthState]:

@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from mollie_onboarding.models import ClientLink, Event, Organization
+from mollie_onboarding.models import ClientLink, Event, Organization, label_of
 
 from .confirming import Words
 from .labels import EMPTY, EVENT_LABELS
@@ -25,6 +25,8 @@ DATA_LABELS = {
     "identity_check": _("identity check"),
     "problem": _("problem"),
     "error": _("error"),
+    "reason": _("reason"),
+    "delivery_status": _("mail"),
     "columns": _("changed"),
     "client_links": _("merchants"),
     "old": _("before"),
@@ -78,7 +80,7 @@ def _readable(key: str, value: Any) -> Words:
 
 def _column(name: str) -> str:
     try:
-        return str(ClientLink._meta.get_field(name.removesuffix("_id")).verbose_name)  # type: ignore[union-attr]
+        return label_of(name.removesuffix("_id"))
     except FieldDoesNotExist:
         return name
 
@@ -88,6 +90,7 @@ def _choice(choices: Any) -> Callable[[str], str]:
 
 
 WORDS = {
+    "delivery_status": _choice(ClientLink.DeliveryStatus),
     "identity_check": _choice(ClientLink.IdentityCheck),
     "problem": _choice(ClientLink.Problem),
     "onboarding_status": _choice(Organization.OnboardingStatus),

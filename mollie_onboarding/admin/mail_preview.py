@@ -27,8 +27,10 @@ from mollie_onboarding import services
 from mollie_onboarding.languages import LANGUAGE_NAMES, supported_language
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.services import Purpose
-from mollie_onboarding.services.mailing import logo_url
+from mollie_onboarding.services.mailing import REMINDERS, logo_url
 from mollie_onboarding.throttle import seconds_to_wait
+
+from .labels import reason_not_to_remind, reason_not_to_send
 
 if TYPE_CHECKING:
     from .client_links import ClientLinkAdmin
@@ -54,7 +56,7 @@ class PreviewForm(forms.Form):
             "language": services.language_of(client_link),
             "width": WIDTHS[0][0],
         }
-        choices: dict[str, Any] = {name: field.choices for name, field in self.base_fields.items()}  # type: ignore[attr-defined]
+        choices: dict[str, Any] = {name: field.choices for name, field in self.base_fields.items()}  # type: ignore[attr-defined]  # all are choices
         shown |= {name: asked_for[name] for name in shown if asked_for.get(name) in dict(choices[name])}
         super().__init__(shown)
         self.purpose = Purpose(shown["mail"])
@@ -143,8 +145,10 @@ def content_security_policy() -> str:
 
 def reason_not_to_preview(row: ClientLink, purpose: Purpose) -> Any:
     """Why this merchant would not get this mail now; '' when they would."""
+    if purpose in REMINDERS:
+        return reason_not_to_remind(row)
     if row.anonymized_at or purpose != Purpose.CONNECTED:
-        return services.reason_not_to_send(row)
+        return reason_not_to_send(row)
     return ""
 
 
@@ -158,7 +162,7 @@ def send_test(request: HttpRequest, row: ClientLink, purpose: Purpose, language:
     """A test of one mail to the operator who asks for it, with a message of what became of it."""
     user, address = request.user, own_address(request)
     if row.anonymized_at:
-        messages.error(request, str(services.reason_not_to_send(row)))
+        messages.error(request, str(reason_not_to_send(row)))
     elif not address:
         messages.error(request, _("Your account has no e-mail address, so no test was sent."))
     elif seconds := seconds_to_wait(f"test mail {user.pk}", TEST_LIMIT):

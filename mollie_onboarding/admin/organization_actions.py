@@ -21,6 +21,7 @@ from mollie_onboarding.models import ClientLink, Organization
 from .client_link_actions import name_and_address, purpose_of_mail, report_sending, send, sent_before
 from .confirming import ConfirmedAction, Skipped, Words, asked_at, report_skipped
 from .health import explain_failure
+from .labels import reason_not_to_send
 
 TIME_BUDGET = 20.0  # seconds that calls to Mollie may take in one request
 MOST_READINGS = 25  # in one request
@@ -33,7 +34,7 @@ FAILURES = (MollieError, DecryptionError, ImproperlyConfigured, DatabaseError)
 
 def merchants_of(row: Organization) -> list[ClientLink]:
     """Its client links, newest first, as the admin has read them with the organization."""
-    return cast("list[ClientLink]", row.current_client_links)  # type: ignore[attr-defined]
+    return cast("list[ClientLink]", row.current_client_links)  # type: ignore[attr-defined]  # prefetched
 
 
 def recipients(row: Organization) -> list[ClientLink]:
@@ -151,6 +152,11 @@ class SendAgain(ConfirmedAction):
         _("One mail for each organization, to the merchant that was added last: one consent serves all merchants that share it."),
     )  # fmt: skip
 
+    @property
+    def limit(self) -> int | None:  # type: ignore[override]  # it depends on the settings
+        """The mails go out within the request, where tasks run inline."""
+        return services.INLINE_LIMIT if services.tasks_run_inline() else None
+
     def heading(self, count: int) -> str:
         text = ngettext(
             "%(counter)s merchant will get a mail", "%(counter)s merchants will get a mail", count
@@ -161,7 +167,7 @@ class SendAgain(ConfirmedAction):
         if row.connection_status == Organization.ConnectionStatus.DISCONNECTED:
             return _("It was disconnected on purpose. To connect it again, send the link from the merchant's own page.")  # fmt: skip
         merchants = recipients(row)
-        return services.reason_not_to_send(merchants[0]) if merchants else NO_MERCHANT
+        return reason_not_to_send(merchants[0]) if merchants else NO_MERCHANT
 
     def details(self, row: Organization) -> Iterable[Words]:
         for merchant in recipients(row):

@@ -15,12 +15,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.models import ClientLink, Organization, Status
+from mollie_onboarding.models.organizations import SEARCHED_COLUMNS
 
-from .confirming import ConfirmedAction, ConfirmingAdmin, Words
+from .confirming import ConfirmedAction, Words
 from .filters import HealthFilter, OnboardingStatusFilter
 from .health import count_states, explain_error, flaws_of, health_in_words
 from .history import show_history
-from .labels import EMPTY, format_day, format_link, join_scopes, missing_scopes
+from .labels import EMPTY, as_moment, format_day, format_link, join_scopes, missing_scopes
+from .large_lists import LargeListAdmin
 from .organization_actions import Disconnect, ReadStatus, RevokeAgain, SendAgain, merchants_of
 from .requirements import show_requirements
 
@@ -30,7 +32,7 @@ SEND_AGAIN, READ_STATUS, REVOKE_AGAIN, DISCONNECT = SendAgain(), ReadStatus(), R
 
 
 @admin.register(Organization)
-class OrganizationAdmin(ConfirmingAdmin):
+class OrganizationAdmin(LargeListAdmin):
     list_display = (
         "name_and_id",
         "merchants",
@@ -40,6 +42,7 @@ class OrganizationAdmin(ConfirmingAdmin):
         "settlements",
         "last_read",
     )
+    # What is filtered, searched and sorted by has an index (see the model's Meta).
     list_filter = (
         "connection_status",
         HealthFilter,
@@ -47,10 +50,11 @@ class OrganizationAdmin(ConfirmingAdmin):
         "can_receive_payments",
         "can_receive_settlements",
     )
-    search_fields = ("name", "=organization_id")
+    sortable_by = ("name_and_id",)
+    searched_columns = SEARCHED_COLUMNS
+    searched_id = "organization_id"
+    search_fields = (*SEARCHED_COLUMNS, "=organization_id")
     ordering = ("-created_at",)
-    show_full_result_count = False
-    list_per_page = 100
     actions = (SEND_AGAIN, READ_STATUS, REVOKE_AGAIN, DISCONNECT)
     # By name, and nothing else: no token, whatever columns come.
     fieldsets = (
@@ -60,9 +64,9 @@ class OrganizationAdmin(ConfirmingAdmin):
                 "fields": (
                     "health",
                     "error",
-                    "authorized_at",
-                    "ended_at",
-                    "missing_since",
+                    "authorized",
+                    "ended",
+                    "missing",
                     "scope",
                     "lacking",
                     "all_merchants",
@@ -78,7 +82,7 @@ class OrganizationAdmin(ConfirmingAdmin):
                     "can_receive_settlements",
                     "requirements",
                     "dashboard",
-                    "synced_at",
+                    "synced",
                 )
             },
         ),
@@ -91,8 +95,8 @@ class OrganizationAdmin(ConfirmingAdmin):
                     "country",
                     "registration_number",
                     "vat_number",
-                    "signed_up_at",
-                    "created_at",
+                    "signed_up",
+                    "created",
                 )
             },
         ),
@@ -106,9 +110,20 @@ class OrganizationAdmin(ConfirmingAdmin):
         "onboarding",
         "requirements",
         "dashboard",
-        "created_at",
+        "authorized",
+        "ended",
+        "missing",
+        "synced",
+        "signed_up",
+        "created",
         "history",
     )
+    authorized = as_moment(Organization, "authorized_at")
+    ended = as_moment(Organization, "ended_at")
+    missing = as_moment(Organization, "missing_since")
+    synced = as_moment(Organization, "synced_at")
+    signed_up = as_moment(Organization, "signed_up_at")
+    created = as_moment(Organization, "created_at")
 
     # What may be seen and done.
 
@@ -158,7 +173,7 @@ class OrganizationAdmin(ConfirmingAdmin):
     def all_merchants(self, obj: Organization) -> str | SafeString:
         return _link(merchants_of(obj)) or EMPTY
 
-    @admin.display(description=_("health"), ordering="connection_status")
+    @admin.display(description=_("health"))
     def health(self, obj: Organization) -> str:
         return health_in_words(obj)
 
@@ -170,19 +185,19 @@ class OrganizationAdmin(ConfirmingAdmin):
     def lacking(self, obj: Organization) -> str:
         return join_scopes(missing_scopes(obj)) or EMPTY
 
-    @admin.display(description=_("onboarding"), ordering="onboarding_status")
+    @admin.display(description=_("onboarding"))
     def onboarding(self, obj: Organization) -> str:
         return obj.onboarding_status_label or EMPTY
 
-    @admin.display(description=_("payments"), ordering="can_receive_payments", boolean=True)
+    @admin.display(description=_("payments"), boolean=True)
     def payments(self, obj: Organization) -> bool:
         return obj.can_receive_payments
 
-    @admin.display(description=_("payouts"), ordering="can_receive_settlements", boolean=True)
+    @admin.display(description=_("payouts"), boolean=True)
     def settlements(self, obj: Organization) -> bool:
         return obj.can_receive_settlements
 
-    @admin.display(description=_("last read"), ordering="synced_at")
+    @admin.display(description=_("last read"))
     def last_read(self, obj: Organization) -> str:
         return format_day(obj.synced_at) if obj.synced_at else EMPTY
 
