@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,10 @@ PREFIX = "MOLLIE_ONBOARDING_"
 MOLLIE_API_URL = "https://api.mollie.com"
 MOLLIE_AUTHORIZE_URL = "https://my.mollie.com/oauth2/authorize"  # docs.mollie.com/reference/authorize
 MOLLIE_LINK_HOSTS = ("my.mollie.com",)
+REMINDER_DAYS = (3, 10, 25)
+LATEST_REMINDER = 3650  # days; a plan that is longer is a slip
 MERCHANT_STYLESHEETS = ("mollie_onboarding/merchant.css",)
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _get(name: str, default: Any = None) -> Any:
@@ -60,6 +64,29 @@ def _duration(name: str, default: timedelta) -> timedelta:
 
 def _optional_duration(name: str) -> timedelta | None:
     return None if _get(name) in (None, "") else _duration(name, timedelta())
+
+
+def _days(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Whole days, each later than the one before; a text has commas between them."""
+    value = _get(name, default)
+    if isinstance(value, str):
+        value = [int(day) if day.isdecimal() else 0 for day in _list(value)]
+    is_plan = (
+        isinstance(value, list | tuple)
+        and all(type(day) is int and 0 < day <= LATEST_REMINDER for day in value)
+        and sorted(set(value)) == list(value)
+    )
+    if not is_plan:
+        raise ImproperlyConfigured(f"{PREFIX}{name} is not a plan of days.")
+    return tuple(value)
+
+
+def parse_limit(limit: str) -> tuple[int, int]:
+    """The number and the window in seconds of a limit such as `20/h`. Raises `ImproperlyConfigured`."""
+    match = re.fullmatch(r"(\d{1,9})/([smhd])", str(limit), re.ASCII)
+    if not match:
+        raise ImproperlyConfigured(f"{limit!r} is not a limit such as 20/h.")
+    return int(match[1]), SECONDS[match[2]]
 
 
 class Conf:
@@ -181,6 +208,11 @@ class Conf:
         return _get("SIGNUP_LIMIT") or "20/h"
 
     @property
+    def MOLLIE_ONBOARDING_MAIL_LIMIT(self) -> str:  # noqa: N802
+        """Invitations and reminders per owner's e-mail address: a number, a slash, and s, m, h or d."""
+        return _get("MAIL_LIMIT") or "10/d"
+
+    @property
     def MOLLIE_ONBOARDING_TRUSTED_PROXY_COUNT(self) -> int:  # noqa: N802
         """How many proxies of the platform append to X-Forwarded-For; 0 ignores the header."""
         return int(_get("TRUSTED_PROXY_COUNT", 0))
@@ -194,6 +226,11 @@ class Conf:
     def MOLLIE_ONBOARDING_LINK_LIFETIME(self) -> timedelta:  # noqa: N802
         """How long the mailed link works."""
         return _duration("LINK_LIFETIME", timedelta(days=90))
+
+    @property
+    def MOLLIE_ONBOARDING_REMINDER_DAYS(self) -> tuple[int, ...]:  # noqa: N802
+        """After how many days since the last invitation a merchant is reminded; empty reminds nobody."""
+        return _days("REMINDER_DAYS", REMINDER_DAYS)
 
     @property
     def MOLLIE_ONBOARDING_ALLOW_SHARED_ORGANIZATIONS(self) -> bool:  # noqa: N802

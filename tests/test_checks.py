@@ -168,6 +168,20 @@ MISTAKES = {
         {"SIGNUP_FORM": "tests.platform_forms.LeavesOutTheOwner"},
         {"SIGNUP_FORM": "tests.platform_forms.LeavesOutTheCountry"},
     ],
+    "E034": [{"MAIL_LIMIT": "10"}, {"MAIL_LIMIT": "10 per day"}, {"MAIL_LIMIT": 10}, {"MAIL_LIMIT": "0/d"}],
+    "E035": [
+        {"REMINDER_DAYS": [10, 3]},
+        {"REMINDER_DAYS": [3, 3]},
+        {"REMINDER_DAYS": [0, 3]},
+        {"REMINDER_DAYS": [True]},
+        {"REMINDER_DAYS": [2.5]},
+        {"REMINDER_DAYS": [3651]},
+        {"REMINDER_DAYS": 3},
+        {"REMINDER_DAYS": None},
+        {"REMINDER_DAYS": "3, ten"},
+        {"REMINDER_DAYS": "-3"},
+        {"REMINDER_DAYS": "3.5"},
+    ],
     "W001": [{"SCOPES": ["organizations.read", "onboarding.read", "onbording.write"]}],
     "W002": [{"SCOPES": "organizations.read"}],
     "W003": [{"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}],
@@ -199,7 +213,7 @@ every_mistake = pytest.mark.parametrize(
 
 
 def test_every_check_id_has_a_mistake():
-    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 34)] + [
+    assert list(MISTAKES) == [f"E{number:03}" for number in range(1, 36)] + [
         f"W{number:03}" for number in range(1, 13)
     ]
 
@@ -239,7 +253,7 @@ def test_mistake_is_found(change, check_id, mistake):
         {"REDIRECT_URI": "http://127.0.0.1:8000/callback/", "DEBUG": True},
         {"STATE_LIFETIME": timedelta(days=30) - timedelta(seconds=1)},
         {"STATE_LIFETIME": "3600", "LINK_LIFETIME": "30 00:00:00"},
-        {"SIGNUP_LIMIT": "1/s"},
+        {"SIGNUP_LIMIT": "1/s", "MAIL_LIMIT": "1/h"},
         {"TRUSTED_PROXY_COUNT": "2"},
         {"TRUSTED_PROXY_COUNT": 1, "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
         {"DEBUG": True, "SESSION_COOKIE_SECURE": False, "CSRF_COOKIE_SECURE": False},
@@ -274,8 +288,12 @@ def test_mistake_is_found(change, check_id, mistake):
         {"SIGNUP_FORM": "tests.platform_forms.LeavesOutThePostalCode"},
         {"SIGNUP_FORM": "tests.platform_forms.HidesTheOwner"},
         {"SIGNUP_FORM": "tests.platform_forms.NeedsARequest"},
+        {"REMINDER_DAYS": ()},
+        {"REMINDER_DAYS": ""},
+        {"REMINDER_DAYS": [1, 3650]},
+        {"REMINDER_DAYS": "3, 10,25"},
     ],
-    ids=range(36),
+    ids=range(40),
 )
 def test_correct_settings(change, correct):
     change(**correct)
@@ -348,7 +366,7 @@ def test_unknown_scopes_are_named(change):
     [
         ("WritesTheReference", "reference"),
         ("DeclaresTheStatus", "status"),
-        ("WritesEverything", "reference user"),
+        ("WritesEverything", "reference reminders_excluded user"),
         ("LacksTheCity", "city"),
         ("LeavesOutTheOwner", "organization_name owner_email owner_family_name owner_given_name"),
         ("LeavesOutTheCountry", "country"),

@@ -26,6 +26,7 @@ DEFAULTS = {
     "SIGNUP_ENABLED": True,
     "SIGNUP_LOGIN_REQUIRED": False,
     "SIGNUP_LIMIT": "20/h",
+    "MAIL_LIMIT": "10/d",
     "TRUSTED_PROXY_COUNT": 0,
     "STATE_LIFETIME": timedelta(hours=24),
     "LINK_LIFETIME": timedelta(days=90),
@@ -42,6 +43,7 @@ DEFAULTS = {
     "RETURN_URL": "https://platform.example/",
     "RETURN_HOSTS": (),
     "SIGNUP_FORM": "mollie_onboarding.forms.SignupForm",
+    "REMINDER_DAYS": (3, 10, 25),
 }
 KEPT_WITHOUT_END = ("UNCONNECTED_RETENTION", "DISCONNECTED_RETENTION")
 REQUIRED = [name for name, default in DEFAULTS.items() if default is None]
@@ -180,6 +182,7 @@ def test_duration_impossible(name, value):
         ("SIGNUP_ENABLED", False, False),
         ("SIGNUP_LOGIN_REQUIRED", True, True),
         ("SIGNUP_LIMIT", "5/m", "5/m"),
+        ("MAIL_LIMIT", "3/h", "3/h"),
         ("TRUSTED_PROXY_COUNT", "2", 2),
         ("TRUSTED_PROXY_COUNT", 1, 1),
         ("PLATFORM_LOGO", "shop/logo.svg", "shop/logo.svg"),
@@ -217,3 +220,13 @@ def test_platform_name_from_the_base_url(settings, base_url, name):
     settings.MOLLIE_ONBOARDING_BASE_URL = base_url
 
     assert read("PLATFORM_NAME") == name
+
+
+@pytest.mark.parametrize(
+    ("value", "days"),
+    [((), ()), ("", ()), ([7], (7,)), ("3, 10,25", (3, 10, 25)), ("1 2", (1, 2))],
+)
+def test_plan_of_reminders(settings, value, days):
+    settings.MOLLIE_ONBOARDING_REMINDER_DAYS = value
+
+    assert days == conf.MOLLIE_ONBOARDING_REMINDER_DAYS
