@@ -10,16 +10,12 @@ from django.core import mail
 from mollie_onboarding import services
 from mollie_onboarding.exceptions import ClientLinkUnusableError
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization
-from tests.conftest import Browser, authorization_url, page_status
+from tests.conftest import Browser, authorization_url, page_status, reread
 from tests.test_tokens import live_tokens
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
 GROWN = ["organizations.read", "onboarding.read", "onboarding.write", "payments.read"]
-
-
-def reload(row: ClientLink) -> ClientLink:
-    return ClientLink.objects.select_related("organization").get(pk=row.pk)
 
 
 @pytest.fixture
@@ -39,13 +35,13 @@ def visit(sandbox):
 def connected(visit, make_client_link) -> ClientLink:
     row = make_client_link()
     visit(row)
-    return reload(row)
+    return reread(row)
 
 
 @pytest.fixture
 def grown(connected, settings) -> ClientLink:
     settings.MOLLIE_ONBOARDING_SCOPES = GROWN
-    return reload(connected)
+    return reread(connected)
 
 
 def works(organization: Organization) -> bool:
@@ -84,14 +80,14 @@ def test_grown_scopes_need_a_new_consent_and_the_connection_goes_on(grown):
 def test_rows_and_filter_agree_on_who_needs_a_new_consent(connected, settings, granted, asked, expected):
     settings.MOLLIE_ONBOARDING_SCOPES = asked.split()
     Organization.objects.update(scope=granted)
-    assert reload(connected).needs_new_consent is expected
+    assert reread(connected).needs_new_consent is expected
     assert Organization.objects.needing_consent(asked.split()).exists() is expected
 
 
 def test_only_connected_organizations_need_a_new_consent(grown):
     for status in ("lost", "disconnected"):
         Organization.objects.update(connection_status=status)
-        assert not reload(grown).needs_new_consent
+        assert not reread(grown).needs_new_consent
         assert not Organization.objects.needing_consent(GROWN)
 
 
@@ -106,7 +102,7 @@ def test_new_consent_is_asked_by_force_at_the_plain_address(grown, visit, sandbo
     assert query["scope"] == [" ".join(GROWN)]
     assert AuthorizationRequest.objects.order_by("pk").last().approval_prompt == "force"
     assert len(sandbox.calls("client_links")) == created
-    row = reload(grown)
+    row = reread(grown)
     assert row.organization_id == grown.organization_id
     assert set(row.organization.scope.split()) == set(GROWN)
     assert not row.needs_new_consent
@@ -117,7 +113,7 @@ def test_new_consent_is_asked_by_force_at_the_plain_address(grown, visit, sandbo
 
 def test_new_consent_that_is_declined_changes_nothing(grown, visit):
     visit(grown, decision="deny")
-    row = reload(grown)
+    row = reread(grown)
     assert row.is_connected
     assert row.needs_new_consent
     assert works(row.organization)
@@ -125,13 +121,13 @@ def test_new_consent_that_is_declined_changes_nothing(grown, visit):
 
 def test_new_consent_with_another_organization_changes_nothing(grown, visit):
     visit(grown)  # signs up a new organization
-    row = reload(grown)
+    row = reread(grown)
     assert row.organization_id == grown.organization_id
     assert row.problem == ClientLink.Problem.OTHER_ORGANIZATION
     assert row.refused_organization_id not in ("", row.organization.organization_id)
     assert works(row.organization)
     visit(row, organization_id=row.organization.organization_id)
-    row = reload(row)
+    row = reread(row)
     assert (row.problem, row.refused_organization_id) == ("", "")
 
 
@@ -150,19 +146,19 @@ def test_mail_asks_for_the_new_consent(grown, settings):
 def test_lost_connection_is_mended_at_the_plain_address_as_configured(connected, visit, status, sandbox):
     Organization.objects.update(connection_status=status, access_token=None, refresh_token=None)
     created = len(sandbox.calls("client_links"))
-    row = reload(connected)
+    row = reread(connected)
     url = visit(row, organization_id=row.organization.organization_id)
     assert parse_qs(urlsplit(url).query)["approval_prompt"] == ["auto"]
     assert len(sandbox.calls("client_links")) == created
-    assert reload(row).organization.connection_status == "connected"
-    assert works(reload(row).organization)
+    assert reread(row).organization.connection_status == "connected"
+    assert works(reread(row).organization)
 
 
 def test_lessons_9_reconnecting_after_a_rename_updates_the_same_row(connected, visit, sandbox):
     sandbox.rename(connected.organization.organization_id, "Bakkerij Jansen en Dochters")
     Organization.objects.update(connection_status="lost")
-    visit(reload(connected), organization_id=connected.organization.organization_id)
-    row = reload(connected)
+    visit(reread(connected), organization_id=connected.organization.organization_id)
+    row = reread(connected)
     assert row.organization_id == connected.organization_id
     assert row.organization.name == "Bakkerij Jansen en Dochters"
     assert Organization.objects.count() == 1
@@ -186,7 +182,7 @@ def second(make_client_link) -> ClientLink:
 
 def test_organization_of_another_merchant_is_refused_and_named(connected, second, visit):
     visit(second, organization_id=connected.organization.organization_id)
-    row = reload(second)
+    row = reread(second)
     assert not row.is_connected
     assert row.organization is None
     assert row.problem == ClientLink.Problem.ORGANIZATION_TAKEN
@@ -197,29 +193,29 @@ def test_organization_of_another_merchant_is_refused_and_named(connected, second
 def test_setting_lets_merchants_share(connected, second, visit, settings):
     settings.MOLLIE_ONBOARDING_ALLOW_SHARED_ORGANIZATIONS = True
     visit(second, organization_id=connected.organization.organization_id)
-    assert reload(second).organization_id == connected.organization_id
+    assert reread(second).organization_id == connected.organization_id
     assert Organization.objects.count() == 1
-    assert works(reload(second).organization)
-    assert works(reload(connected).organization)
+    assert works(reread(second).organization)
+    assert works(reread(connected).organization)
 
 
 def test_operator_lets_one_merchant_share(connected, second, visit, make_client_link, operator):
     organization_id = connected.organization.organization_id
     visit(second, organization_id=organization_id)
-    assert services.allow_sharing(reload(second), actor=operator)
-    row = reload(second)
+    assert services.allow_sharing(reread(second), actor=operator)
+    row = reread(second)
     assert (row.may_share_organization, row.problem) == (True, "")
     visit(row, organization_id=organization_id)
-    assert reload(second).organization_id == connected.organization_id
+    assert reread(second).organization_id == connected.organization_id
     # It stays so when the connection is lost, and when nobody may share any more.
     Organization.objects.update(connection_status="lost")
     ClientLink.objects.update(may_share_organization=False)
-    visit(reload(second), organization_id=organization_id)
-    assert works(reload(second).organization)
+    visit(reread(second), organization_id=organization_id)
+    assert works(reread(second).organization)
     # And nobody else may by that.
     third = make_client_link(owner_email="els@bloemen.example")
     visit(third, organization_id=organization_id)
-    assert not reload(third).is_connected
+    assert not reread(third).is_connected
 
 
 def test_operator_who_allowed_one_organization_allowed_no_other(
@@ -228,9 +224,9 @@ def test_operator_who_allowed_one_organization_allowed_no_other(
     third = make_client_link(owner_email="els@bloemen.example", organization_name="Bloemen Els")
     visit(third)
     visit(second, organization_id=connected.organization.organization_id)
-    assert services.allow_sharing(reload(second), actor=operator)
-    visit(reload(second), organization_id=reload(third).organization.organization_id)
-    row = reload(second)
+    assert services.allow_sharing(reread(second), actor=operator)
+    visit(reread(second), organization_id=reread(third).organization.organization_id)
+    row = reread(second)
     assert not row.is_connected
     assert row.problem == ClientLink.Problem.ORGANIZATION_TAKEN
-    assert row.refused_organization_id == reload(third).organization.organization_id
+    assert row.refused_organization_id == reread(third).organization.organization_id

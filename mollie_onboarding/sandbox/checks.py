@@ -8,6 +8,7 @@ from typing import Any
 from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
 from django.db import router
 
 from .conf import conf
@@ -16,7 +17,7 @@ from .router import ALIAS
 
 def check_sandbox(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Every mistake a site can make with the sandbox."""
-    return [*_check_debug(), *_check_router(), *_check_redirect_uri()]
+    return [*_check_debug(), *_check_rate_limit(), *_check_router(), *_check_redirect_uri()]
 
 
 def _check_debug() -> list[CheckMessage]:
@@ -29,6 +30,20 @@ def _check_debug() -> list[CheckMessage]:
             id="mollie_sandbox.E001",
         )
     ]
+
+
+def _check_rate_limit() -> list[CheckMessage]:
+    try:
+        conf.rate_limit  # noqa: B018 (read for what it raises)
+    except ImproperlyConfigured:
+        return [
+            Error(
+                "MOLLIE_SANDBOX_RATE_LIMIT cannot be read.",
+                hint='Write a number of calls, a slash and a number of seconds: "20/3". Leave it out for no limit.',
+                id="mollie_sandbox.E002",
+            )
+        ]
+    return []
 
 
 def _check_router() -> list[CheckMessage]:

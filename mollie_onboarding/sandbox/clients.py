@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.http import QueryDict
 
+from .bearer import Caller
 from .errors import MollieRefusalError
 from .models import SandboxOrganization, SandboxOrganizationQuerySet
 
@@ -64,6 +65,19 @@ def find(organization_id: str) -> SandboxOrganization:
     row = _clients().filter(pk=organization_id).first()
     if row is None:
         raise MollieRefusalError(404, f"There is no client with the id '{organization_id}'")
+    return row
+
+
+def find_organization(caller: Caller, organization_id: str) -> SandboxOrganization:
+    """The caller's own; to the partner also that of a client who lets it see it. Raises `MollieRefusalError` (404).
+
+    docs.mollie.com/reference/get-organization
+    """
+    if caller.organization.pk == organization_id:
+        return caller.organization
+    row = _clients().filter(pk=organization_id).first() if caller.is_partner else None
+    if row is None or not row.shows(EMBEDS["organization"]):
+        raise MollieRefusalError(404, f"There is no organization with the id '{organization_id}'")
     return row
 
 

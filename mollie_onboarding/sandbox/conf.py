@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 CODE_LIFETIME = timedelta(seconds=30)  # docs.mollie.com/docs/connect-getting-started
 ACCESS_TOKEN_LIFETIME = timedelta(seconds=3600)  # docs.mollie.com/docs/connect-getting-started
@@ -43,6 +45,17 @@ class Conf:
     def allow_without_debug(self) -> bool:
         """For test runs only, because they switch DEBUG off."""
         return bool(getattr(settings, "MOLLIE_SANDBOX_ALLOW_WITHOUT_DEBUG", False))
+
+    @property
+    def rate_limit(self) -> tuple[int, int] | None:
+        """Calls in each window, and its seconds; written as `20/3`, for every operation. None: as many as you like."""
+        limit = getattr(settings, "MOLLIE_SANDBOX_RATE_LIMIT", None)
+        if not limit:
+            return None
+        match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", str(limit), re.ASCII)
+        if not match:
+            raise ImproperlyConfigured("MOLLIE_SANDBOX_RATE_LIMIT is not a limit such as 20/3.")
+        return int(match[1]), int(match[2])
 
     @property
     def mail_directory(self) -> Path | None:

@@ -238,6 +238,17 @@ class Switch(models.Model):
         return self.name
 
 
+class CallWindow(models.Model):
+    """How often an operation was called since `started_at`, where there is a rate limit."""
+
+    operation = models.CharField(primary_key=True, max_length=16)
+    started_at = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.count}"
+
+
 class Call(models.Model):
     """One API call. `status` is empty while it runs, and for good when no answer was given. Never holds a token."""
 

@@ -26,23 +26,39 @@ def client_link(request: HttpRequest, link: SandboxClientLink, *, with_self: boo
     return {"resource": "client-link", "id": link.pk, "_links": links}
 
 
+def current_organization(request: HttpRequest, row: SandboxOrganization) -> Resource:
+    return _organization(request, row, address_of(request, "organization"), "get-current-organization")
+
+
 def organization(request: HttpRequest, row: SandboxOrganization) -> Resource:
-    return {
+    """The same for somebody who asks by its id, or has it embedded."""
+    return _organization(request, row, _organization_address(request, row), "get-organization")
+
+
+def _organization(request: HttpRequest, row: SandboxOrganization, address: str, page: str) -> Resource:
+    resource = {
         "resource": "organization",
         "id": row.pk,
         "name": row.name,
         "email": row.email,
         "locale": row.locale,
-        "address": row.address,
         "registrationNumber": row.registration_number,
         "vatNumber": row.vat_number,
         "vatRegulation": "dutch",
         "_links": {
-            "self": _hal(address_of(request, "organization")),
+            "self": _hal(address),
             "dashboard": _page(dashboard_address_of(request, "dashboard", organization_id=row.pk)),
-            "documentation": _documentation("get-current-organization"),
+            "documentation": _documentation(page),
         },
     }
+    # All four parts of an address are there, and texts; only the address as a whole may be missing.
+    parts = ("streetAndNumber", "postalCode", "city", "country")
+    postal = {name: row.address.get(name) or "" for name in parts}
+    return {**resource, "address": postal} if row.address else resource
+
+
+def _organization_address(request: HttpRequest, row: SandboxOrganization) -> str:
+    return address_of(request, "get_organization", organization_id=row.pk)
 
 
 def onboarding(request: HttpRequest, row: SandboxOrganization) -> Resource:
@@ -56,7 +72,7 @@ def onboarding(request: HttpRequest, row: SandboxOrganization) -> Resource:
         "_links": {
             "self": _hal(address_of(request, "onboarding")),
             "dashboard": _page(dashboard_address_of(request, "dashboard", organization_id=row.pk)),
-            "organization": _hal(address_of(request, "organization")),
+            "organization": _hal(_organization_address(request, row)),
             "documentation": _documentation("get-onboarding-status"),
         },
     }
@@ -120,7 +136,7 @@ def _capability(request: HttpRequest, row: SandboxOrganization, name: str, enabl
 
 
 def permission_list(request: HttpRequest, granted: Collection[str]) -> Resource:
-    found = [permission(request, scope, granted) for scope in sorted(SCOPES)]
+    found = [_listed(permission(request, scope, granted)) for scope in sorted(SCOPES)]
     links = {
         "self": _hal(address_of(request, "permissions")),
         "documentation": _documentation("list-permissions"),
@@ -152,7 +168,7 @@ def client_list(
 
     return {
         "count": len(page.rows),
-        "_embedded": {"clients": [listed_client(request, row, embeds) for row in page.rows]},
+        "_embedded": {"clients": [_listed(client(request, row, embeds)) for row in page.rows]},
         "_links": {
             "self": _hal(request.build_absolute_uri()),
             "previous": _hal(page_from(page.previous_id)) if page.previous_id else None,
@@ -162,7 +178,7 @@ def client_list(
     }
 
 
-def listed_client(request: HttpRequest, row: SandboxOrganization, embeds: Sequence[str]) -> Resource:
+def client(request: HttpRequest, row: SandboxOrganization, embeds: Sequence[str]) -> Resource:
     """A client as its partner sees it, with those embedded parts the merchant lets the partner see."""
     resource = {
         "resource": "client",
@@ -172,8 +188,8 @@ def listed_client(request: HttpRequest, row: SandboxOrganization, embeds: Sequen
         "organizationCreatedAt": row.signed_up_at.isoformat(" ", "seconds"),
         "_links": {
             "self": _hal(address_of(request, "get_client", organization_id=row.pk)),
-            # These two are Mollie's addresses; the sandbox itself answers for `me` only.
-            "organization": _hal(address_of(request, "organization").removesuffix("me") + row.pk),
+            "organization": _hal(_organization_address(request, row)),
+            # Mollie's own address; the sandbox itself answers for `me` only.
             "onboarding": _hal(address_of(request, "onboarding").removesuffix("me") + row.pk),
             "documentation": _documentation("get-client"),
         },
@@ -187,6 +203,12 @@ EMBEDDED: dict[str, Callable[[HttpRequest, SandboxOrganization], object]] = {
     "onboarding": onboarding,
     "capabilities": capabilities,
 }
+
+
+def _listed(resource: Resource) -> Resource:
+    """The same as an item of a list, where the list alone leads to its documentation."""
+    links = {name: link for name, link in resource["_links"].items() if name != "documentation"}
+    return {**resource, "_links": links}
 
 
 def _moved(href: str, host: str) -> str:

@@ -16,6 +16,7 @@ from .conf import conf
 from .models import (
     Authorization,
     Call,
+    CallWindow,
     Fault,
     IdempotentAnswer,
     SandboxClientLink,
@@ -25,7 +26,17 @@ from .models import (
 )
 
 # Dependent rows first.
-MODELS = (Token, Authorization, SandboxClientLink, SandboxOrganization, IdempotentAnswer, Fault, Switch, Call)
+MODELS = (
+    Token,
+    Authorization,
+    SandboxClientLink,
+    SandboxOrganization,
+    IdempotentAnswer,
+    Fault,
+    Switch,
+    Call,
+    CallWindow,
+)
 
 
 def reset() -> None:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("v2/client-links", api.create_client_link, name="create_client_link"),
     path("v2/organizations/me", api.organization, name="organization"),
     path("v2/organizations/me/partner", api.partner, name="partner"),
+    path("v2/organizations/<str:organization_id>", api.get_organization, name="get_organization"),
     path("v2/onboarding/me", api.onboarding, name="onboarding"),
     path("v2/capabilities", api.capabilities, name="capabilities"),
     path("v2/clients", clients.list_clients, name="list_clients"),

@@ -37,6 +37,12 @@ def test_redirect_uri_missing(settings: Any) -> None:
     assert ids() == ["mollie_sandbox.W002"]
 
 
+@pytest.mark.parametrize("limit", ["20", "20/s", "0/3", "20/0", "-1/3", "20/3 ", "1000000/3", 5])
+def test_rate_limit_that_cannot_be_read(settings: Any, limit: Any) -> None:
+    settings.MOLLIE_SANDBOX_RATE_LIMIT = limit
+    assert ids() == ["mollie_sandbox.E002"]
+
+
 def test_defaults(settings: Any) -> None:
     for name in ("CLIENT_ID", "CLIENT_SECRET", "ACCESS_TOKEN", "REDIRECT_URI", "PLATFORM_NAME"):
         delattr(settings, f"MOLLIE_SANDBOX_{name}")

@@ -85,11 +85,9 @@ def test_create_where_mounted(api: Api, settings: Any) -> None:
     assert api.client.get(href).status_code == 302
 
 
-def test_every_answer_has_rate_limit_headers(api: Api) -> None:
+def test_answers_name_no_limit_where_there_is_none(api: Api) -> None:
     for response in (api.create(), api.create("["), api.create(token="wrong")):
-        assert response["RateLimit-Policy"] == '"client_links";q=20;w=3;mollie-burst=60'
-        assert response["RateLimit"] == '"client_links";r=19;t=3'
-        assert "Retry-After" not in response
+        assert not {"RateLimit-Policy", "RateLimit", "Retry-After"} & set(response.headers)
 
 
 @pytest.mark.parametrize(

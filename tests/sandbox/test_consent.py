@@ -155,6 +155,20 @@ def test_connected_organization_is_marked(client: Client, api: Api, link_id: str
     assert "connected already" in client.get(link_url(other)).content.decode()
 
 
+@pytest.mark.parametrize(("count", "is_folded"), [(5, False), (6, True)])
+def test_many_organizations_are_folded_away(
+    client: Client, api: Api, link_id: str, count: int, is_folded: bool
+) -> None:
+    for number in range(count):
+        other = api.create({**BODY, "name": f"Other {number}"}).json()["id"]
+        client.post(link_url(other), {"decision": "allow"})
+
+    text = client.get(link_url(link_id)).content.decode()
+
+    assert ("<details><summary>Log in to one of 6 organizations</summary>" in text) == is_folded
+    assert text.count("Log in to Other") == count
+
+
 def test_deny(client: Client, link_id: str) -> None:
     assert_sent_back(client.post(link_url(link_id), {"decision": "deny"}), "access_denied")
     assert not SandboxOrganization.objects.exists()

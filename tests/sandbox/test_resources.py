@@ -41,6 +41,57 @@ def test_organization_of_merchant(api: Api, granted: dict[str, Any], organizatio
     assert links["documentation"]["type"] == "text/html"
 
 
+def test_organization_by_its_id(api: Api, granted: dict[str, Any], organization_id: str) -> None:
+    path = f"/v2/organizations/{organization_id}"
+
+    answers = [api.get(path, token).json() for token in (granted["access_token"], "access_box_partner")]
+
+    assert answers[0] == answers[1]
+    assert answers[0]["_links"]["self"]["href"] == f"http://testserver{path}"
+    assert answers[0]["_links"]["documentation"]["href"].endswith("/get-organization")
+    me = api.get("/v2/organizations/me", granted["access_token"]).json()
+    assert {**answers[0], "_links": None} == {**me, "_links": None}
+
+
+def test_organization_of_somebody_else(api: Api, granted: dict[str, Any]) -> None:
+    """A merchant sees its own, the partner those of its clients."""
+    stranger = service.sign_up("Old Mill")
+    client = service.sign_up("New Mill", is_client=True)
+
+    for organization, token in [
+        (client, granted["access_token"]),
+        (stranger, granted["access_token"]),
+        (stranger, "access_box_partner"),
+    ]:
+        assert_mollie_error(api.get(f"/v2/organizations/{organization.pk}", token), 404)
+    assert api.get(f"/v2/organizations/{client.pk}").json()["name"] == "New Mill"
+
+
+def test_organization_that_the_partner_was_not_granted(api: Api, link_id: str) -> None:
+    code = query_of(service.approve(link_id, state="s", scope="onboarding.read"))["code"]
+    token = api.exchange(code).json()["access_token"]
+    path = f"/v2/organizations/{SandboxOrganization.objects.get().pk}"
+
+    assert_mollie_error(api.get(path), 404)
+    assert_mollie_error(api.get(path, token), 403)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ({}, None),
+        (
+            {"country": "NL", "city": None, "planet": "Earth"},
+            {"streetAndNumber": "", "postalCode": "", "city": "", "country": "NL"},
+        ),
+    ],
+)
+def test_address_is_whole_or_missing(api: Api, address: dict[str, Any], shown: dict[str, str] | None) -> None:
+    organization = service.sign_up("Old Mill", is_client=True, address=address)
+
+    assert api.get(f"/v2/organizations/{organization.pk}").json().get("address") == shown
+
+
 def test_onboarding_of_merchant(api: Api, granted: dict[str, Any], organization_id: str) -> None:
     SandboxOrganization.objects.update(signed_up_at="2026-01-02T03:04:05.678Z")
     service.move_onboarding(organization_id, "in-review", True, False)
@@ -62,6 +113,7 @@ def test_onboarding_of_merchant(api: Api, granted: dict[str, Any], organization_
         "href": f"http://testserver/dashboard/onboarding/{organization_id}",
         "type": "text/html",
     }
+    assert links["organization"]["href"] == f"http://testserver/v2/organizations/{organization_id}"
     page = api.client.get(links["dashboard"]["href"])
     assert b'data-page="dashboard"' in page.content
 

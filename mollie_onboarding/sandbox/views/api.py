@@ -9,7 +9,8 @@ from django.utils.crypto import get_random_string
 
 from mollie_onboarding.sandbox import resources, schema
 from mollie_onboarding.sandbox import tokens as token_endpoint
-from mollie_onboarding.sandbox.bearer import authenticate, identify, require_partner
+from mollie_onboarding.sandbox.bearer import Caller, authenticate, identify, require_partner
+from mollie_onboarding.sandbox.clients import find_organization
 from mollie_onboarding.sandbox.errors import MollieRefusalError, OAuthRefusalError
 from mollie_onboarding.sandbox.models import SandboxClientLink
 from mollie_onboarding.sandbox.scopes import SCOPES
@@ -47,7 +48,17 @@ def _json_body(request: HttpRequest) -> object:
 @api_view(lambda request: "organization", "GET")
 def organization(exchange: Exchange) -> HttpResponse:
     row = authenticate(exchange.request, "organizations.read").organization
-    return exchange.work(lambda: hal(resources.organization(exchange.request, row)))
+    return exchange.work(lambda: hal(resources.current_organization(exchange.request, row)))
+
+
+@api_view(lambda request: "organization", "GET")
+def get_organization(exchange: Exchange, organization_id: str) -> HttpResponse:
+    caller = authenticate(exchange.request, "organizations.read")
+    return exchange.work(lambda: _get_organization(exchange.request, caller, organization_id))
+
+
+def _get_organization(request: HttpRequest, caller: Caller, organization_id: str) -> HttpResponse:
+    return hal(resources.organization(request, find_organization(caller, organization_id)))
 
 
 @api_view(lambda request: "onboarding", "GET")

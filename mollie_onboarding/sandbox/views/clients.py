@@ -35,4 +35,4 @@ def get_client(exchange: Exchange, organization_id: str) -> HttpResponse:
 def _get_client(exchange: Exchange, organization_id: str) -> HttpResponse:
     request = exchange.request
     embeds = read_embeds(request.GET)
-    return hal(resources.listed_client(request, find(organization_id), embeds))
+    return hal(resources.client(request, find(organization_id), embeds))

@@ -9,7 +9,7 @@ from functools import partial
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from mollie_onboarding.sandbox import faults, idempotency, resources
+from mollie_onboarding.sandbox import faults, idempotency, limits, resources
 from mollie_onboarding.sandbox.errors import HAL_JSON, MollieRefusalError, RefusalError
 from mollie_onboarding.sandbox.models import Call, Fault
 from mollie_onboarding.sandbox.server import DroppedResponse
@@ -64,8 +64,10 @@ def hal(resource: resources.Resource, status: int = 200) -> HttpResponse:
 
 
 def _serve(request: HttpRequest, operation: str, endpoint: Endpoint) -> HttpResponse:
-    """Record the call, draw a fault, answer."""
-    fault = faults.claim(operation)
+    """Record the call, draw a fault, answer. A call beyond the rate limit gets no further than that."""
+    allowance = limits.count(operation)
+    refusal = allowance.refusal() if allowance else None
+    fault = None if refusal else faults.claim(operation)
     call = Call.objects.create(
         operation=operation,
         method=request.method or "",
@@ -73,9 +75,9 @@ def _serve(request: HttpRequest, operation: str, endpoint: Endpoint) -> HttpResp
         idempotency_key=idempotency.key_of(request),
         fault=fault.kind if fault else "",
     )
-    response = _answer(Exchange(request, fault), endpoint)
-    response["RateLimit-Policy"] = f'"{operation}";q=20;w=3;mollie-burst=60'
-    response["RateLimit"] = f'"{operation}";r=19;t=3'
+    response = refusal or _answer(Exchange(request, fault), endpoint)
+    if allowance:
+        allowance.write_headers(response)
     call.replayed = idempotency.REPLAYED in response
     call.status = None if isinstance(response, DroppedResponse) else response.status_code
     call.save(update_fields=["replayed", "status"])
