@@ -1,12 +1,4 @@
-"""For the platform's own tests: Mollie's sandbox without a server.
-
-    from mollie_onboarding.testing import sandbox_mollie
-
-    with sandbox_mollie():
-        ...  # whatever the app asks Mollie is answered by mollie_onboarding.sandbox, in this process
-
-`mollie_onboarding.sandbox` must be in INSTALLED_APPS of the test settings, with MOLLIE_SANDBOX_ALLOW_WITHOUT_DEBUG set.
-"""
+"""Mollie's sandbox in place of the network, in this process."""
 
 from __future__ import annotations
 
@@ -22,9 +14,9 @@ from django.http import Http404
 from requests.adapters import HTTPAdapter
 from urllib3.response import HTTPResponse
 
-from .conf import conf
-from .sandbox.server import ConnectionDropped
-from .sandbox.transport import send
+from mollie_onboarding.conf import conf
+from mollie_onboarding.sandbox.server import ConnectionDropped
+from mollie_onboarding.sandbox.transport import send
 
 
 def _answer(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

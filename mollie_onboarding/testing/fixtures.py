@@ -1,0 +1,37 @@
+"""The fixtures, a pytest plugin: `pytest_plugins = ["mollie_onboarding.testing.fixtures"]` in your conftest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+
+from .box import play_mollie
+from .merchants import Merchant
+from .merchants import make_merchant as make
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that use the sandbox use its database too, without having to say so."""
+    for item in items:
+        if "mollie_sandbox" not in getattr(item, "fixturenames", ()):
+            continue
+        marker = item.get_closest_marker("django_db")
+        options = dict(marker.kwargs) if marker else {}
+        if "databases" not in options:
+            item.add_marker(pytest.mark.django_db(**options, databases="__all__"), append=False)
+
+
+@pytest.fixture
+def mollie_sandbox(db: None) -> Iterator[ModuleType]:
+    """Mollie's sandbox in place of the network, and its controls: `mollie_onboarding.sandbox.service`."""
+    with play_mollie() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def make_merchant(mollie_sandbox: ModuleType) -> Callable[..., Merchant]:
+    """Makes merchants: `make_merchant("connected", reference="17")`. See `mollie_onboarding.testing.make_merchant`."""
+    return make
