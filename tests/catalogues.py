@@ -109,6 +109,9 @@ def update(language: str) -> int:
         language_team=" ",
         fuzzy=False,
     )
+    if old:
+        # How many forms a language has changes with CLDR; those of a catalogue change with its translations only.
+        new.mime_headers = [("Plural-Forms", catalogue.plural_forms)]
     for context, forms in extract_messages():
         known = old.get((context, forms))
         new.add(forms if len(forms) > 1 else forms[0], known.string if known else None, context=context)

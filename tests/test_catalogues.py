@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from babel.messages.catalog import Catalog
 from django.utils import translation
 from django_countries import countries
 
@@ -45,7 +44,7 @@ def edges(text: str) -> tuple[str, str]:
 
 def test_extraction_finds_what_is_there():
     names = set(extract_messages().values())
-    for name in ("admin/labels.py", "models/client_links.py", "validation.py", "services/sending.py"):
+    for name in ("admin/labels.py", "models/client_links.py", "validation.py", "models/batches.py"):
         assert name in names
     for name in ("client_link.html", "includes/actions.html", "mail/onboarding_link_body.txt"):
         assert f"templates/mollie_onboarding/{name}" in names
@@ -97,7 +96,7 @@ def test_white_space_around_is_the_same(language):
 def test_header_names_the_language(language):
     header = read_catalogue(language)
     assert str(header.locale) == language
-    assert header.num_plurals == Catalog(locale=language).num_plurals
+    assert {len(forms_of(message)) for message in header if message.pluralizable} == {header.num_plurals}
     assert not header.fuzzy
     assert "@" not in header.header_comment + str(dict(header.mime_headers))
 
