@@ -7,10 +7,12 @@ and _BASE_URL.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import environ
 from django.conf import global_settings
 
@@ -32,9 +34,10 @@ DIRECTORY.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("DJANGO_DEBUG", True)
 
-MOLLIE_ONBOARDING_BASE_URL = text(
-    "MOLLIE_ONBOARDING_BASE_URL", f"http://127.0.0.1:{text('PORT', '8000')}"
-).rstrip("/")
+# The demo's port, for a command that is run beside it: its calls go to the sandbox there.
+_port_file = DIRECTORY / "port"
+_port = text("PORT") or (_port_file.read_text() if _port_file.exists() else "8000")
+MOLLIE_ONBOARDING_BASE_URL = text("MOLLIE_ONBOARDING_BASE_URL", f"http://127.0.0.1:{_port}").rstrip("/")
 _base_url = urlsplit(MOLLIE_ONBOARDING_BASE_URL)
 _is_https = _base_url.scheme == "https"
 
@@ -77,6 +80,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_countries",
+    # Import and export in the admin, where the extra is installed.
+    *(["import_export"] if find_spec("import_export") else []),
     "mollie_onboarding",
     *(["mollie_onboarding.sandbox"] if USE_SANDBOX else []),
     "example_project.shop",
@@ -120,18 +125,24 @@ if USE_SANDBOX:
     DATABASE_ROUTERS = ["mollie_onboarding.sandbox.router.SandboxRouter"]
 for _database in DATABASES.values():
     if _database["ENGINE"] == "django.db.backends.sqlite3":
-        # The write lock comes first, and is waited for: several requests at once get no "database is locked".
-        _database.setdefault("OPTIONS", {}).update({"transaction_mode": "IMMEDIATE", "timeout": 20})
+        # The write lock comes first, and is waited for: several requests at once get no "database is locked". With a
+        # write-ahead log, readers and writers do not wait for each other.
+        _database.setdefault("OPTIONS", {}).update(
+            {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL"}
+        )
     elif _database["ENGINE"] == "django.db.backends.mysql":
         _database.setdefault("OPTIONS", {}).setdefault("charset", "utf8mb4")
 
 CACHES = {"default": env.cache("CACHE_URL") if text("CACHE_URL") else env.cache(default="locmemcache://")}
 
+MAILS_IN_FILES = "django.core.mail.backends.filebased.EmailBackend"
 DEFAULT_FROM_EMAIL = "Shopwise <onboarding@shopwise.example>"
 if text("EMAIL_URL"):
     globals().update(env.email("EMAIL_URL"))
+elif django.VERSION >= (6, 1):  # which deprecates the older names
+    MAILERS = {"default": {"BACKEND": MAILS_IN_FILES, "OPTIONS": {"file_path": DIRECTORY / "mails"}}}
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_BACKEND = MAILS_IN_FILES
     EMAIL_FILE_PATH = DIRECTORY / "mails"
 
 if USE_SANDBOX:
@@ -144,15 +155,16 @@ if USE_SANDBOX:
     ).split(",")
     MOLLIE_ONBOARDING_API_URL = f"{MOLLIE_ONBOARDING_BASE_URL}/sandbox"
     MOLLIE_ONBOARDING_AUTHORIZE_URL = f"{MOLLIE_ONBOARDING_BASE_URL}/sandbox/oauth2/authorize"
-    _port = f":{_base_url.port}" if _base_url.port else ""
+    _colon_port = f":{_base_url.port}" if _base_url.port else ""
     MOLLIE_ONBOARDING_LINK_HOSTS = [
-        f"{host}{_port}" for host in dict.fromkeys([_base_url.hostname, "localhost", "127.0.0.1"])
+        f"{host}{_colon_port}" for host in dict.fromkeys([_base_url.hostname, "localhost", "127.0.0.1"])
     ]
     # The sandbox knows the same credentials, as Mollie would, and the redirect URI that is registered with them.
     MOLLIE_SANDBOX_CLIENT_ID = MOLLIE_ONBOARDING_CLIENT_ID
     MOLLIE_SANDBOX_CLIENT_SECRET = MOLLIE_ONBOARDING_CLIENT_SECRET
     MOLLIE_SANDBOX_ACCESS_TOKEN = MOLLIE_ONBOARDING_ACCESS_TOKEN
     MOLLIE_SANDBOX_REDIRECT_URI = f"{MOLLIE_ONBOARDING_BASE_URL}/onboarding/callback/"
+    MOLLIE_SANDBOX_RATE_LIMIT = text("MOLLIE_SANDBOX_RATE_LIMIT")  # such as 20/3; none where it is empty
     MOLLIE_SANDBOX_PLATFORM_NAME = text("MOLLIE_ONBOARDING_PLATFORM_NAME", "Shopwise")
 else:
     # Where one is missing, `manage.py check` says what to write.
@@ -184,6 +196,7 @@ for _name in (
     "MOLLIE_ONBOARDING_DISCONNECTED_RETENTION",
     "MOLLIE_ONBOARDING_FROM_EMAIL",
     "MOLLIE_ONBOARDING_LINK_LIFETIME",
+    "MOLLIE_ONBOARDING_MAIL_LIMIT",
     "MOLLIE_ONBOARDING_REDIRECT_URI",
     "MOLLIE_ONBOARDING_REQUEST_RETENTION",
     "MOLLIE_ONBOARDING_RETURN_URL",
@@ -197,6 +210,8 @@ for _name in (
 for _name in ("MOLLIE_ONBOARDING_LINK_HOSTS", "MOLLIE_ONBOARDING_RETURN_HOSTS", "MOLLIE_ONBOARDING_SCOPES"):
     if text(_name):
         globals()[_name] = text(_name).replace(",", " ").split()
+if "MOLLIE_ONBOARDING_REMINDER_DAYS" in os.environ:  # an empty one is set, too: no reminders
+    MOLLIE_ONBOARDING_REMINDER_DAYS = os.environ["MOLLIE_ONBOARDING_REMINDER_DAYS"]
 for _name in (
     "MOLLIE_ONBOARDING_ALLOW_SHARED_ORGANIZATIONS",
     "MOLLIE_ONBOARDING_REQUIRE_LOGIN",

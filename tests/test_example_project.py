@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from mollie_onboarding.conf import Conf
 from mollie_onboarding.models import Status
+from mollie_onboarding.services import INLINE_LIMIT
 from tests.test_overriding import readme_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +37,7 @@ VALUES = {
     "SIGNUP_ENABLED": ("false", False),
     "SIGNUP_LOGIN_REQUIRED": ("1", True),
     "SIGNUP_LIMIT": ("5/m", "5/m"),
+    "MAIL_LIMIT": ("3/h", "3/h"),
     "TRUSTED_PROXY_COUNT": ("2", 2),
     "STATE_LIFETIME": ("7200", "2:00:00"),
     "LINK_LIFETIME": ("30 00:00:00", "30 days, 0:00:00"),
@@ -52,6 +56,7 @@ VALUES = {
     "RETURN_URL": ("/our-dashboard/", "/our-dashboard/"),
     "RETURN_HOSTS": ("shop.example,admin.example:8443", ["shop.example", "admin.example:8443"]),
     "SIGNUP_FORM": ("ours.forms.OurForm", "ours.forms.OurForm"),
+    "REMINDER_DAYS": ("5,20", [5, 20]),
 }
 
 PRINT_SETTINGS = """
@@ -65,8 +70,8 @@ def read(name):
         return type(exc).__name__
 values = {name: read(name) for name in vars(Conf) if name.isupper()}
 names = ("ALLOWED_HOSTS", "CACHES", "CSRF_COOKIE_SECURE", "DATABASES", "DEBUG", "EMAIL_BACKEND", "EMAIL_HOST",
-         "INSTALLED_APPS", "SECRET_KEY", "SESSION_COOKIE_SECURE")
-values |= {name: getattr(settings, name) for name in names}
+         "INSTALLED_APPS", "MAILERS", "SECRET_KEY", "SESSION_COOKIE_SECURE")
+values |= {name: getattr(settings, name, None) for name in names}
 print(json.dumps(values, default=str))
 """
 
@@ -111,6 +116,14 @@ found["connected"] = "Mollie is checking the data" in page("azulejos-do-porto")
 found["lost"] = "Connection lost" in page("kaffeehaus-morgenrot")
 found["cancelled"] = "/onboarding/signup/?for=" in page("pracownia-bursztynu")
 found["operator"] = "To the admin" in page("operator")
+
+def spreadsheet(username):
+    browser = Client(SERVER_NAME="127.0.0.1")
+    browser.force_login(User.objects.get(username=username))
+    return browser.get("/spreadsheet/")
+found["spreadsheet"] = '<a href="/spreadsheet/">' in page("operator") and '/spreadsheet/' not in page("merchant")
+found["spreadsheet of the operator"] = spreadsheet("operator").content.count(b"shop-") == 500
+found["spreadsheet of a merchant"] = spreadsheet("merchant").status_code == 302
 
 shop = Shop.objects.get(owner__username="merchant")
 organization = Organization.objects.first()
@@ -203,6 +216,81 @@ print(json.dumps([main_of(code) for code, name in settings.LANGUAGES]))
 """
 
 
+FUNNEL = """
+import json
+from django.utils import timezone
+from mollie_onboarding.funnel import Selection, build_funnel
+from mollie_onboarding.models import ClientLink, Organization
+from mollie_onboarding.sandbox.models import SandboxClientLink
+from urllib.parse import urlsplit
+from django.urls import resolve
+now = timezone.now()
+link = ClientLink.objects.filter(reference__startswith="past-", connected_at=None).latest("created_at")
+funnel = build_funnel(Selection(), now)
+late = ("opened_at", "started_at", "connected_at", "created_at", "first_sent_at")
+print(json.dumps({
+    "weeks": [week.counts.total for week in funnel.weeks],
+    "reached": [step.count for step in funnel.steps],
+    "waiting": [step.waiting for step in funnel.steps],
+    "medians": [step.median_days for step in funnel.steps],
+    "merchants": ClientLink.objects.count(),
+    "unlike what sending makes": [
+        row.organization_name for row in ClientLink.objects.filter(reference__startswith="past-", connected_at=None)
+        if row.status == "draft" or not row.expires_at or SandboxClientLink.objects.get(pk=row.mollie_id).is_expired
+        != row.is_expired
+    ],
+    "at Mollie": resolve(urlsplit(link.url).path).view_name == "mollie_sandbox:client_link",
+    "future": sum(ClientLink.objects.filter(**{f"{column}__gt": now}).count() for column in late)
+    + Organization.objects.filter(completed_at__gt=now).count(),
+}))
+"""
+
+
+# As the README tells it: the spreadsheet, what is wrong in it, one press of a button, cron, the funnel.
+MANY_MERCHANTS = """
+import csv, json, re
+from io import StringIO
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import Client
+from mollie_onboarding.models import Batch, ClientLink
+from mollie_onboarding.testing import sandbox_mollie
+ADMIN = "/admin/mollie_onboarding"
+operator = Client(SERVER_NAME="127.0.0.1")
+operator.force_login(User.objects.get(username="operator"))
+def post(path, **fields):
+    return operator.post(ADMIN + path, fields, follow=True).content.decode()
+def progress():
+    told = operator.get(f"{ADMIN}/batch/{batch.pk}/progress/").json()
+    return told["text"], told["outcomes"]["sent"], told["is_running"]
+
+found = {}
+file = SimpleUploadedFile("merchants.csv", operator.get("/spreadsheet/").content)
+page = post("/clientlink/import/", spreadsheet=file)
+errors = re.search(r'<table id="errors">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)[1]
+found["wrong"] = errors.count("<tr>")
+found["imported before the press"] = ClientLink.objects.filter(reference__startswith="shop-2").count()
+page = post(
+    "/clientlink/process_import/", upload=re.search(r'name="upload" value="([^"]*)"', page)[1], updates="", confirm="1"
+)
+found["offered"] = "Send onboarding link to these 493 merchants" in page
+batch = Batch.objects.get()
+found["prepared"] = progress()
+with sandbox_mollie():
+    page = post(f"/batch/{batch.pk}/start/")
+    found["bar"] = re.search(r'<progress id="batch-bar" max="(\\d+)" value="(\\d+)"', page).groups()
+    found["pressed"] = progress()
+    said = StringIO()
+    call_command("send_onboarding_links", "--no-progress", "--concurrency=1", stdout=said)
+found["drained"] = progress()
+found["said"] = said.getvalue()
+[line] = csv.DictReader(StringIO(operator.get(f"{ADMIN}/clientlink/funnel.csv?table=batches").content.decode()))
+found["funnel"] = [line["description"], line["invited"], line["opened"]]
+print(json.dumps(found))
+"""
+
+
 def run(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment |= {"DJANGO_SETTINGS_MODULE": "example_project.settings", "EXAMPLE_DIRECTORY": str(directory)}
@@ -212,7 +300,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
         env=environment | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -228,13 +316,21 @@ def read(directory: Path, script: str, **variables: str) -> Any:
     return json.loads(finished.stdout)
 
 
-def seed_and_read(directory: Path, **variables: str) -> tuple[str, Any]:
+def seed_and_read(directory: Path, *command: str, show: str = "", **variables: str) -> tuple[str, Any]:
     """What `seed_demo` says, and what there is then; one process, because a start takes a second."""
-    script = f"from django.core.management import call_command\ncall_command('seed_demo')\n{STATUSES}"
+    seed = f"call_command(*{command or ('seed_demo',)!r})"
+    script = f"from django.core.management import call_command\n{seed}\n{show or STATUSES}"
     finished = run(directory, "-c", f"import django\ndjango.setup()\n{script}", **variables)
     assert finished.returncode == 0, finished.stderr
     said, _, found = finished.stdout.strip().rpartition("\n")
     return said, json.loads(found)
+
+
+def test_tests_of_the_example_pass(tmp_path):
+    """As a platform runs its own: with its own settings, in a process of their own."""
+    finished = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "example_project/tests")
+    assert finished.returncode == 0, finished.stdout
+    assert re.search(r"^\d\d passed", finished.stdout, re.MULTILINE), finished.stdout
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +381,8 @@ def test_settings_nothing_set_leads_to_the_sandbox(tmp_path):
     assert "127.0.0.1:8123" in found["MOLLIE_ONBOARDING_LINK_HOSTS"]
     assert "mollie_onboarding.sandbox" in found["INSTALLED_APPS"]
     assert found["DATABASES"]["mollie_sandbox"]["NAME"] == str(tmp_path / "mollie_sandbox.sqlite3")
-    assert found["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend"
+    mailer = found["MAILERS"]["default"]["BACKEND"] if found["MAILERS"] else found["EMAIL_BACKEND"]
+    assert mailer == "django.core.mail.backends.filebased.EmailBackend"
     assert found["SESSION_COOKIE_SECURE"] is False
 
 
@@ -333,9 +430,61 @@ def test_seed_demo_shows_every_status_and_twice_changes_nothing(demo):
     assert again == found
 
 
+def test_history_of_the_demo_fills_the_funnel_and_twice_changes_nothing(tmp_path):
+    said, found = seed_and_read(tmp_path, "seed_demo", "--history", show=FUNNEL)
+
+    assert "Merchants of the last weeks: 72 new." in said
+    assert len(found["weeks"]) == 12
+    assert sum(bool(count) for count in found["weeks"]) >= 11
+    assert found["reached"] == sorted(found["reached"], reverse=True)
+    assert found["reached"][-1] >= 20
+    assert all(found["waiting"][:-1])
+    assert found["medians"][1] >= 1
+    assert found["future"] == 0
+    assert found["unlike what sending makes"] == []
+    assert found["at Mollie"]
+
+    said, again = seed_and_read(tmp_path, "seed_demo", "--history", show=FUNNEL)
+
+    assert "Merchants of the last weeks: 0 new." in said
+    assert again["merchants"] == found["merchants"] == 84
+
+
+def test_demo_imports_five_hundred_merchants_and_sends_to_all_who_are_right(demo, tmp_path):
+    found = read(shutil.copytree(demo, tmp_path / "demo"), MANY_MERCHANTS)
+
+    assert (found["wrong"], found["imported before the press"], found["offered"]) == (7, 0, True)
+    assert found["prepared"] == ["0 of 493", 0, False]
+    # Tasks run inline in the demo: some go out with the press, as many as there is time for, and the others are cron's.
+    share, at_once, is_running = found["pressed"]
+    assert 1 <= at_once <= INLINE_LIMIT
+    assert (share, is_running) == (f"{at_once} of 493", True)
+    assert found["bar"] == ["493", str(at_once)]
+    assert found["drained"] == ["493 of 493", 493, False]
+    assert f"{493 - at_once} sent" in found["said"]
+    assert found["funnel"] == ["merchants.csv", "493", "0"]
+
+
+def test_commands_beside_the_demo_know_its_port(demo):
+    """`PORT=8231 make demo`, and then a command in another terminal, without PORT."""
+    try:
+        said = manage(demo, "seed_demo", PORT="8231").stdout
+        found = read(demo, PRINT_SETTINGS)
+        own = read(demo, PRINT_SETTINGS, PORT="8232")
+    finally:
+        (demo / "port").unlink(missing_ok=True)
+
+    assert "http://127.0.0.1:8231/onboarding/signup/" in said
+    assert " example_project/manage.py send_onboarding_links" in said
+    assert found["MOLLIE_ONBOARDING_API_URL"] == "http://127.0.0.1:8231/sandbox"
+    assert own["MOLLIE_ONBOARDING_API_URL"] == "http://127.0.0.1:8232/sandbox"
+
+
 def test_seed_demo_at_the_real_mollie_makes_drafts_only(tmp_path):
     said, found = seed_and_read(
         tmp_path,
+        "seed_demo",
+        "--history",
         DJANGO_DEBUG="0",
         DJANGO_SECRET_KEY="long and random",
         MOLLIE_ONBOARDING_CLIENT_ID="app_of_ours",

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.db.models import F, QuerySet
+from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.exceptions import NotConnectedError
@@ -23,6 +24,11 @@ from mollie_onboarding.sandbox.models import SandboxClientLink, SandboxOrganizat
 from mollie_onboarding.testing import sandbox_mollie
 
 from .demo import Story
+
+DAY = timedelta(days=1)
+# After how many days a merchant of the demo is how far, where their story is as old as that.
+PACE = {"opened_at": 1.0, "started_at": 1.1, "connected_at": 2.5}
+PACE_AT_MOLLIE = {"payments_enabled_at": 3.5, "completed_at": 6.0}
 
 
 def live(row: ClientLink, story: Story, *, operator: Any, age: timedelta) -> None:
@@ -80,6 +86,7 @@ def _live(row: ClientLink, story: Story, operator: Any) -> None:
 def _start(row: ClientLink) -> services.StartedAuthorization:
     """The merchant presses the button."""
     row.refresh_from_db()
+    ClientLink.objects.note_opening(row.pk, timezone.now())
     return services.start_authorization(row, browser_secret="")
 
 
@@ -131,8 +138,9 @@ def _turn_back_the_clock(row: ClientLink, age: timedelta) -> None:
     links = ClientLink.objects.filter(pk=row.pk)
     _shift(
         links, age, "created_at", "updated_at", "attempt_started_at", "issued_at", "expires_at",
-        "link_expires_at", "last_sent_at",
+        "link_expires_at", "first_sent_at", "last_sent_at", "invited_at", *PACE,
     )  # fmt: skip
+    _take_days(links, age, PACE)
     _shift(events, age, "at", "announced_at")
     _shift(row.authorization_requests.all(), age, "created_at", "expires_at", "answered_at", "exchanged_at")
     _shift(SandboxClientLink.objects.filter(pk__in=mollie_ids), age, "created_at")
@@ -143,9 +151,17 @@ def _turn_back_the_clock(row: ClientLink, age: timedelta) -> None:
             "created_at",
             "authorized_at",
             "signed_up_at",
+            *PACE_AT_MOLLIE,
         )
+        _take_days(Organization.objects.filter(pk=row.organization.pk), age, PACE_AT_MOLLIE)
         accounts = SandboxOrganization.objects.filter(pk=row.organization.organization_id)
         _shift(accounts, age, "signed_up_at")
+
+
+def _take_days(rows: QuerySet[Any], age: timedelta, pace: dict[str, float]) -> None:
+    """A story takes days: date its stages as much later as the merchant took, and none of them today."""
+    for column, days in pace.items():
+        _shift(rows, -min(days * DAY, 0.8 * age), column)
 
 
 def _shift(rows: QuerySet[Any], age: timedelta, *columns: str) -> None:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections, transaction
 from django.urls import reverse
 
 from example_project.shop.demo import MERCHANTS, Merchant
 from example_project.shop.models import Shop
+from example_project.shop.spreadsheet import write_spreadsheet
 from mollie_onboarding.conf import conf
 from mollie_onboarding.models import ClientLink
 
 
 class Command(BaseCommand):
     help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--history", action="store_true", help="Also 72 merchants of the last weeks, for the funnel."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for alias in connections:
@@ -32,6 +41,11 @@ class Command(BaseCommand):
         )
         new = sum(make_merchant(merchant, operator) for merchant in MERCHANTS)
         self.stdout.write(f"Merchants: {new} new, {len(MERCHANTS) - new} were there.")
+        if options["history"] and answers_itself():
+            from example_project.shop.history import add_past_merchants  # imports the sandbox
+
+            self.stdout.write(f"Merchants of the last weeks: {add_past_merchants()} new.")
+        remember_port()
         self.print_addresses(operator_login, merchant_login)
 
     def print_addresses(self, operator_login: str, merchant_login: str) -> None:
@@ -39,6 +53,7 @@ class Command(BaseCommand):
             ("Sign-up page", reverse("mollie_onboarding:signup"), ""),
             ("A shop", reverse("shop:dashboard"), merchant_login),
             ("Admin", reverse("admin:index"), operator_login),
+            ("Spreadsheet", reverse("shop:spreadsheet"), f"{write_spreadsheet()} (the address: as operator)"),
         ]
         if apps.is_installed("mollie_onboarding.sandbox"):
             pages.append(("Mollie sandbox", reverse("mollie_sandbox:control"), ""))
@@ -48,7 +63,16 @@ class Command(BaseCommand):
         self.stdout.write()
         for name, path, login in pages:
             self.stdout.write(f"  {name:16}{conf.MOLLIE_ONBOARDING_BASE_URL + path:50}{login}".rstrip())
+        python = os.path.relpath(sys.executable)
+        self.stdout.write(f"  {'Queued mails':16}{python} example_project/manage.py send_onboarding_links")
         self.stdout.write()
+
+
+def remember_port() -> None:
+    """For commands that are run without PORT: see the settings."""
+    if port := os.environ.get("PORT"):
+        path: Path = settings.DIRECTORY / "port"  # type: ignore[misc]  # of the example's settings
+        path.write_text(port)
 
 
 def answers_itself() -> bool:
