@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
+import uuid
+import zipfile
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from django.apps import apps
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
@@ -23,7 +27,7 @@ from mollie_onboarding.sandbox.models import Authorization as SandboxAuthorizati
 from mollie_onboarding.sandbox.models import Token as SandboxToken
 from mollie_onboarding.services import tokens
 from mollie_onboarding.state import cookie_name
-from tests.conftest import Browser, authorization_url, state_of
+from tests.conftest import MERCHANT, Browser, authorization_url, state_of
 from tests.test_tokens import expire
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
@@ -191,6 +195,81 @@ def test_no_page_of_the_admin_holds_a_secret(life, admin_client):
         response = admin_client.get(page)
         assert response.status_code == 200, page
         life.assert_absent(response.content.decode(), page)
+
+
+def files_of(browser: Client) -> dict[str, str]:
+    """Whatever leaves the admin as a file, as text."""
+    found = {}
+    for chosen in ("csv", "xlsx"):
+        response = browser.post(reverse("admin:mollie_onboarding_clientlink_export"), {"format": chosen})
+        content = b"".join(response)
+        if chosen == "xlsx":
+            with zipfile.ZipFile(BytesIO(content)) as archive:
+                content = b"".join(archive.read(name) for name in archive.namelist())
+        found[chosen] = content.decode()
+    found["funnel"] = browser.get(reverse("admin:mollie_onboarding_clientlink_funnel_csv")).content.decode()
+    return found
+
+
+def test_no_export_holds_a_secret(life, operator):
+    life.live()
+    life.end()
+    browser = Client()
+    browser.force_login(operator)
+    files = files_of(browser)
+    assert "Bakkerij Jansen" in files["csv"]
+    assert "Bakkerij Jansen" in files["xlsx"]
+    for name, text in files.items():
+        life.assert_absent(text, name)
+        # Nor an address that opens something: the merchant's link, and the client link at Mollie.
+        for url in (
+            life.row.merchant_path(),
+            ClientLink.objects.get().url,
+            "/onboarding/link/",
+            "client-link",
+        ):
+            assert url not in text, name
+
+
+def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator):
+    life.live()
+    batch = services.create_batch(ClientLink.objects.all(), pk=uuid.uuid4(), actor=operator)
+    services.start_batch(batch, operator)
+    life.end()
+    browser = Client()
+    browser.force_login(operator)
+    pages = {
+        "clientlink": ("mail", "mail_html", "send", "cancel", "review", "share", "reminders", "delete"),
+        "organization": ("send", "read", "revoke", "disconnect"),
+        "batch": ("change", "progress", "history"),
+    }
+    rows = {"clientlink": life.row, "organization": life.organization, "batch": batch}
+    paths = [
+        reverse(f"admin:mollie_onboarding_{model}_{name}", args=[rows[model].pk])
+        for model, names in pages.items()
+        for name in names
+    ]
+    paths += [
+        reverse(f"admin:mollie_onboarding_{name}")
+        for name in ("clientlink_funnel", "clientlink_import", "clientlink_export", "batch_changelist")
+    ]
+    for path in paths:
+        text = browser.get(path).content.decode()
+        life.assert_absent(text, path)
+        assert life.row.merchant_path() not in text, path
+
+
+def test_no_preview_of_an_import_holds_a_secret(life, operator):
+    """Of a file that names the merchant who is here already, whose row is compared with it."""
+    life.live()
+    browser = Client()
+    browser.force_login(operator)
+    text = f"{','.join(MERCHANT)}\n{','.join(MERCHANT.values())}\n"
+    file = SimpleUploadedFile("merchants.csv", text.encode())
+    page = browser.post(reverse("admin:mollie_onboarding_clientlink_import"), {"spreadsheet": file})
+    assert page.context["report"].skipped_count == 1
+    life.assert_absent(page.content.decode(), "the preview")
+    assert life.row.merchant_path() not in page.content.decode()
 
 
 @pytest.mark.parametrize("place", ["call_mollie", "store_tokens", "_find_token", "mark_lost"])

@@ -1,0 +1,106 @@
+"""What Django mails to the ADMINS when a merchant page breaks, with the request and every local variable."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from django.core.signals import got_request_exception
+from django.views.debug import ExceptionReporter
+from django.views.decorators.debug import sensitive_variables
+
+from mollie_onboarding import services
+from mollie_onboarding.models import NO_CLIENT_LINK, ClientLink
+from mollie_onboarding.sandbox.models import Token
+from mollie_onboarding.services import authorizing, completing, creation
+from mollie_onboarding.state import cookie_name
+from tests.conftest import MERCHANT, Browser, authorization_url, state_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
+
+# Not the organization's name, by which a row is known in a report.
+PERSON = {
+    "owner_email": "canary@person.example",
+    "owner_given_name": "Canaryjan",
+    "owner_family_name": "Canaryson",
+    "street_and_number": "Canary Lane 7",
+}
+
+
+@pytest.fixture
+def reports():
+    """The reports of what breaks, as text and as HTML: made while the exception is on its way, as Django does."""
+    made: list[str] = []
+
+    def report(request: Any, **kwargs: Any) -> None:
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        made.extend([reporter.get_traceback_text(), reporter.get_traceback_html()])
+
+    got_request_exception.connect(report)
+    yield made
+    got_request_exception.disconnect(report)
+
+
+def break_after(monkeypatch: Any, module: Any, name: str) -> None:
+    original = getattr(module, name)
+
+    @sensitive_variables()  # this frame is the test's
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        original(*args, **kwargs)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, name, broken)
+
+
+def assert_absent(reports: list[str], secrets: set[str]) -> None:
+    assert len(reports) == 2
+    for report in reports:
+        assert "ZeroDivisionError" in report
+        found = [secret for secret in secrets if secret in report]
+        assert found == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (services, "complete_authorization"),
+        (completing, "find_request"),
+        (completing, "_commit_tokens"),
+        (completing, "connect"),
+        (completing, "_read_status"),
+    ],
+)
+def test_report_of_the_callback_holds_no_secret(
+    sandbox, make_client_link, reports, monkeypatch, module, name
+):
+    browser = Browser(enforce_csrf_checks=True, raise_request_exception=False)
+    callback = sandbox.visit(authorization_url(browser.press(make_client_link(**PERSON))))
+    break_after(monkeypatch, module, name)
+    assert browser.come_back(callback).status_code == 500
+    code = callback.split("code=")[1].split("&")[0]
+    tokens = set(Token.objects.values_list("value", flat=True))
+    assert_absent(
+        reports, {state_of(callback), code, browser.cookies[cookie_name()].value, *tokens, *PERSON.values()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(services, "start_authorization"), (authorizing, "issue_state"), (creation, "_data_of")],
+)
+def test_report_of_the_button_holds_no_secret(sandbox, make_client_link, reports, monkeypatch, module, name):
+    row = make_client_link(**PERSON)
+    browser = Browser(enforce_csrf_checks=True, raise_request_exception=False)
+    browser.press(row)
+    ClientLink.objects.update(**NO_CLIENT_LINK, status="draft")  # so that the next press makes another
+    break_after(monkeypatch, module, name)
+    assert browser.press(row).status_code == 500
+    assert_absent(reports, {browser.cookies[cookie_name()].value, *PERSON.values()})
+
+
+def test_report_of_the_sign_up_holds_no_person(sandbox, reports, monkeypatch):
+    browser = Browser(enforce_csrf_checks=True, raise_request_exception=False)
+    break_after(monkeypatch, services, "store_submission")
+    assert browser.submit("/onboarding/signup/", **{**MERCHANT, **PERSON}).status_code == 500
+    assert_absent(reports, set(PERSON.values()))
