@@ -5,13 +5,10 @@ Machines are noisy, so nothing here fails by the clock. Statements are exact; ti
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BytesIO
+import sys
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -23,81 +20,20 @@ django.setup()
 
 import logging
 
-import requests
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext, setup_test_environment
-from requests.adapters import HTTPAdapter
-from urllib3.response import HTTPResponse
 
 from mollie_onboarding import services
 from mollie_onboarding.models import ClientLink, Organization
+from tests.benchmarks.measuring import InstantMollie, databases, instant_mollie, milliseconds, statements
+from tests.benchmarks.processes import run_alone, run_on_postgres
+from tests.benchmarks.sender_memory import print_sender_memory
+from tests.benchmarks.spreadsheets import print_spreadsheets
 from tests.benchmarks.sync import print_sync
 from tests.conftest import MERCHANT, Browser, authorization_url, state_of
 
 RUNS = 200
-NOT_COUNTED = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET")
-
-
-class InstantMollie:
-    """Answers at once, out of a dict; what it takes itself is measured and taken off."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.organization = 0
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        started = time.process_time()
-        status, body = self.answer(str(request.path_url))
-        raw = HTTPResponse(body=BytesIO(json.dumps(body).encode()), status=status, preload_content=False)
-        response = HTTPAdapter().build_response(request, raw)
-        self.seconds += time.process_time() - started
-        return response
-
-    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
-        self.organization += 1
-        number = self.organization
-        if path == "/v2/client-links":
-            href = f"https://my.mollie.com/dashboard/client-link/cl_{number}"
-            return 201, {"id": f"cl_{number}", "_links": {"clientLink": {"href": href}}}
-        if path == "/oauth2/tokens":
-            scope = "organizations.read onboarding.read onboarding.write"
-            return 200, {
-                "access_token": "access_x",
-                "refresh_token": "refresh_x",
-                "expires_in": 3600,
-                "scope": scope,
-            }
-        if path == "/v2/organizations/me":
-            return 200, {"id": f"org_{number}", "name": "Bakkerij Jansen"}
-        return 200, {"status": "needs-data", "canReceivePayments": False, "canReceiveSettlements": False}
-
-
-@contextmanager
-def test_databases() -> Iterator[None]:
-    setup_test_environment()
-    if connection.vendor == "sqlite":
-        # In memory: the time of the disc is not ours, and differs from machine to machine.
-        connection.settings_dict["TEST"]["NAME"] = None
-    name = connection.creation.create_test_db(verbosity=0)
-    try:
-        yield
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
-
-
-def statements(function: Callable[[], Any]) -> int:
-    with CaptureQueriesContext(connection) as captured:
-        function()
-    return sum(not query["sql"].startswith(NOT_COUNTED) for query in captured.captured_queries)
-
-
-def milliseconds(function: Callable[[], Any], mollie: InstantMollie) -> float:
-    before = mollie.seconds
-    started = time.process_time()
-    function()
-    return (time.process_time() - started - (mollie.seconds - before)) * 1000
 
 
 def make_rows(count: int) -> None:
@@ -125,11 +61,7 @@ def one_walk(mollie: InstantMollie, measure: Callable[[Callable[[], Any]], float
 
 def main() -> None:
     logging.disable()
-    mollie = InstantMollie()
-    with (
-        test_databases(),
-        mock.patch.object(HTTPAdapter, "send", lambda self, request, **kw: mollie.send(request)),
-    ):
+    with databases(in_memory=True), instant_mollie() as mollie:
         print("SQL statements; BEGIN, COMMIT and SAVEPOINT are not counted.\n")
         print(f"{'':34}{'limit':>8}{'few rows':>10}{'1,000 rows':>12}")
         few = one_walk(mollie, statements) | admin_list(10)
@@ -162,6 +94,19 @@ def main() -> None:
             print(f"{name:36}{median:8.2f}{median / floor:8.1f}")
 
         print_sync()
+    sys.stdout.flush()
+    run_alone("tests.benchmarks.peers")
+    run_alone("tests.benchmarks.creation")
+    run_alone("tests.benchmarks.start_up")
+    run_alone("tests.benchmarks.sending")
+    run_on_postgres("tests.benchmarks.sending")
+    with databases(in_memory=False):
+        print_sender_memory()
+        print_spreadsheets()
+    sys.stdout.flush()
+    run_on_postgres("tests.benchmarks.flatness")
+    run_on_postgres("tests.benchmarks.admin_lists", *sys.argv[1:])
+    run_on_postgres("tests.benchmarks.workers")
 
 
 def admin_list(rows: int) -> dict[str, float]:

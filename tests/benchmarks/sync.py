@@ -104,7 +104,7 @@ def listing(count: int, *, are_known: bool) -> Iterator[ListingMollie]:
         Organization.objects.bulk_create(
             Organization(
                 organization_id=client.organization_id,
-                **find_changes(blank, client) if are_known else {},
+                **find_changes(blank, client, timezone.now()) if are_known else {},
             )
             for client in page.clients
         )
