@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 # Target size is in none of the tags that axe runs by default.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
-RUN = """async only => {
-  const found = await axe.run({runOnly: only, resultTypes: ["violations"]});
+RUN = """async ([within, only]) => {
+  const found = await axe.run(within || document, {runOnly: only, resultTypes: ["violations"]});
   return found.violations.map(rule => [rule.id, rule.help, rule.nodes.map(node => [node.html, node.failureSummary])]);
 }"""
 
@@ -22,10 +22,10 @@ def load_axe(page: Page) -> None:
     page.evaluate(AXE_SCRIPT)
 
 
-def find_violations(page: Page, *, only_colours: bool = False) -> list[str]:
-    """What axe-core objects to, in readable lines. Needs `load_axe`."""
+def find_violations(page: Page, *, only_colours: bool = False, within: str = "") -> list[str]:
+    """What axe-core objects to, in readable lines. Needs `load_axe`. `within` is the selector of a part of the page."""
     only = {"type": "rule", "values": COLOUR_RULES} if only_colours else {"type": "tag", "values": TAGS}
-    found: list[Any] = page.evaluate(RUN, only)
+    found: list[Any] = page.evaluate(RUN, [within, only])
     return [
         f"{rule}: {help_text}\n    {html}\n    {' '.join(summary.split())}"
         for rule, help_text, nodes in found

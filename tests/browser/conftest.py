@@ -146,7 +146,11 @@ def merchant(open_browser: Callable[..., Visitor]) -> Visitor:
 
 @pytest.fixture(scope="module")
 def operator_cookies(server: Server, chromium: Browser) -> Any:
-    """Of an operator who is logged in."""
+    return log_in_operator(chromium, server)
+
+
+def log_in_operator(chromium: Browser, server: Server) -> Any:
+    """The cookies of an operator who is logged in."""
     visitor = Visitor(chromium, server, name="operator", desktop=True)
     visitor.log_in("/admin/", "operator")
     visitor.page.locator("#user-tools").wait_for()

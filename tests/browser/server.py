@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOREIGN = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
@@ -56,6 +57,7 @@ def run_server(
         "PORT": str(port),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        **_atomic_requests(directory),
         **settings,
     }
     _run(["example_project/manage.py", "seed_demo"], environment)  # which also migrates
@@ -82,6 +84,13 @@ def run_server(
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+
+
+def _atomic_requests(directory: Path) -> dict[str, str]:
+    """The database that the example has anyway, with each request in one transaction, where the suite runs like that."""
+    if not connection.settings_dict["ATOMIC_REQUESTS"]:
+        return {}
+    return {"DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}?atomic_requests=True"}
 
 
 def _run(arguments: list[str], environment: dict[str, str]) -> str:

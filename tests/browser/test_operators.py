@@ -153,6 +153,48 @@ def test_list_fits_on_a_screen(operator, path):
     assert widths[0] <= widths[1], widths
 
 
+def test_funnel_shows_what_is_chosen(operator):
+    page = operator.page
+    page.goto(f"{LIST}funnel/")
+    page.get_by_label("Period").select_option(label="Last 4 weeks")
+    operator.press("Show")
+
+    page.wait_for_url("**weeks=4**")
+    assert page.locator("#weeks tbody tr").count() == 4
+    operator.take_picture("1-funnel")
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+@pytest.mark.parametrize("locale", ["en-GB", "de-DE", "pl-PL"])
+def test_words_of_the_funnel_do_not_overlap(open_browser, operator_cookies, locale, width):
+    operator = open_browser(desktop=True, storage_state=operator_cookies, locale=locale)
+    page = operator.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{LIST}funnel/")
+
+    # Over each bar stand the stage, from the left, and its number, to the right.
+    texts = page.locator("svg[aria-labelledby=mollie-funnel-steps-title] text")
+    ends = texts.evaluate_all("texts => texts.map(text => text.getBoundingClientRect())")
+    assert len(ends) == 12
+    for stage, number in zip(ends[::2], ends[1::2], strict=True):
+        assert stage["right"] + 8 <= number["left"]
+    widths = (
+        page.locator("#stages")
+        .locator("xpath=..")
+        .evaluate("element => [element.scrollWidth, element.clientWidth]")
+    )
+    assert widths[0] <= widths[1], widths
+
+
+def test_explanations_of_the_columns_are_read_on_a_phone(operator):
+    operator.page.set_viewport_size({"width": 360, "height": 740})
+    operator.page.goto(f"{LIST}import/")
+
+    operator.check_page()
+    notes = operator.page.locator("table tr").filter(has_text="The two-letter code").locator("td")
+    assert notes.last.evaluate("cell => cell.offsetHeight / parseFloat(getComputedStyle(cell).fontSize)") < 5
+
+
 def test_refused_data_are_named_to_the_operator(operator):
     operator.page.goto(LIST)
     row_of(operator, "Ceramiche Bellini Srl").get_by_role("link").first.click()

@@ -20,3 +20,15 @@ def test_merchant_page_on_paper(merchant):
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
     )
     assert colors == ["rgb(0, 0, 0)", "rgba(0, 0, 0, 0)"]
+
+
+def test_funnel_on_paper(operator):
+    """Nothing of the admin's frame, and the whole width for the numbers."""
+    page = operator.page
+    page.goto("/admin/mollie_onboarding/clientlink/funnel/")
+    page.emulate_media(media="print", color_scheme="light")
+
+    for frame in ("#header", "#nav-sidebar", ".breadcrumbs", ".mollie-funnel-choice"):
+        assert not page.locator(frame).is_visible(), frame
+    assert page.locator("#content svg").first.is_visible()
+    assert page.locator("#content").evaluate("element => element.offsetWidth / innerWidth") > 0.9

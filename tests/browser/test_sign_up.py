@@ -149,7 +149,7 @@ def test_existing_account_connects_without_the_client_link(merchant):
 
 def test_organization_of_another_merchant_is_refused(merchant):
     merchant.sign_up("Bakkerij Gast")
-    merchant.page.get_by_label("Log in to Boekhandel Van Houten").check()
+    merchant.log_in_to("Boekhandel Van Houten")
     merchant.press("Allow")
 
     merchant.sees("error", picture="1-error")

@@ -130,6 +130,13 @@ class Visitor:
         self.sees("declined")
         return self.page.url
 
+    def log_in_to(self, organization: str) -> None:
+        """Choose an organization on Mollie's consent screen, which folds many of them away."""
+        folded = self.page.locator("details:not([open]) > summary", has_text="Log in to one of")
+        if folded.count():
+            folded.click()
+        self.page.get_by_label(f"Log in to {organization}").check()
+
     def log_in(self, path: str, name: str) -> None:
         self.page.goto(self.server.url + path)
         self.page.get_by_label("Username").fill(name)
