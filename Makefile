@@ -1,9 +1,11 @@
 # Everything runs in .venv, which is made here. Needs Python 3.11 or newer, and make.
 #
 #   make demo               the example project with Mollie's sandbox, on PORT (8000)
-#   make test               the tests, with coverage; a part of them: ARGS="--no-cov -k …"
+#   make test               the tests, with coverage, on all cores (PROCESSES); a part of them: ARGS="--no-cov -k …"
+#   make fuzz               100,000 hostile examples, other ones each time; FUZZ_EXAMPLES=… for more or fewer, a part: ARGS="-k …"
 #   make lint               everything that reads the code without running it
 #   make bench              the benchmarks
+#   make faults             every flow through every crash and fault, and the README's table of them
 #   make screenshots        the README's pictures, in docs
 #   make messages           bring the message catalogues up to date with the source, and compile them
 #   make clean              remove what was made here, the demo's data included; .venv stays
@@ -11,6 +13,7 @@
 PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
+PROCESSES ?= auto
 # The first that is new enough and can make a virtual environment.
 PYTHON ?= $(shell for python in python3.11 python3 python3.13 python3.12 python; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -26,7 +29,7 @@ SOURCES := pyproject.toml hatch_build.py $(wildcard mollie_onboarding/locale/*/L
 export PORT
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help demo test lint bench screenshots messages clean
+.PHONY: help demo test fuzz lint bench faults screenshots messages clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -34,11 +37,15 @@ help:
 demo: $(VENV)/installed-demo
 	$(MANAGE) check
 	$(MANAGE) migrate --verbosity 0
-	$(MANAGE) seed_demo
+	$(MANAGE) seed_demo --history
 	$(MANAGE) runserver --noreload $(HOST):$(PORT)
 
 test: $(VENV)/installed-test
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --dist=worksteal --cov --cov-report=term $(ARGS)
+
+# Without the logs, which pytest keeps of all examples of a test. What fails is printed with how to bring it back.
+fuzz: $(VENV)/installed-test
+	FUZZ_PROFILE=fuzz $(BIN)/pytest --numprocesses=$(PROCESSES) --dist=worksteal --no-cov -p no:logging --show-capture=no -v --durations=0 tests/fuzz $(ARGS)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check --output-format=concise
@@ -54,6 +61,9 @@ screenshots: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+faults: $(VENV)/installed-test
+	$(BIN)/python -m tests.faults $(ARGS)
 
 messages: $(VENV)/installed-messages
 	$(BIN)/python -m tests.catalogues

@@ -2,40 +2,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import django
 import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client, TestCase
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 from django.utils.translation.reloader import translation_file_changed
 
-from mollie_onboarding import signals
-from mollie_onboarding.models import ClientLink
+from mollie_onboarding import services, signals
+from mollie_onboarding.models import ClientLink, SendKind
 from mollie_onboarding.sandbox import service as sandbox_service
-from mollie_onboarding.testing import sandbox_mollie
+from mollie_onboarding.testing import MERCHANT, sandbox_mollie
+
+pytest_plugins = ["mollie_onboarding.testing.fixtures"]
 
 LOCALE = Path(__file__).parent.parent / "mollie_onboarding" / "locale"
 
-MERCHANT = {
-    "owner_email": "jan@bakkerij-jansen.example",
-    "owner_given_name": "Jan",
-    "owner_family_name": "Jansen",
-    "owner_locale": "nl_NL",
-    "organization_name": "Bakkerij Jansen",
-    "street_and_number": "Keizersgracht 126",
-    "postal_code": "1015 CW",
-    "city": "Amsterdam",
-    "country": "NL",
-    "registration_number": "30204462",
-    "vat_number": "NL815839091B01",
-    "legal_entity": "nl-bv",
-}
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -77,9 +70,58 @@ def make_client_link(db: None) -> Any:
     def make(**columns: Any) -> ClientLink:
         row = ClientLink(**{**MERCHANT, **columns})
         row.save()
-        return ClientLink.objects.select_related("organization").get(pk=row.pk)
+        return reread(row)
 
     return make
+
+
+@pytest.fixture
+def queued(make_client_link: Any) -> Any:
+    """A row whose mail is requested and not sent."""
+
+    def make(kind: SendKind = SendKind.INVITATION, **columns: Any) -> ClientLink:
+        row: ClientLink = make_client_link(**columns)
+        assert services.request_sending(row, kind=kind)
+        row.refresh_from_db()
+        return row
+
+    return make
+
+
+@pytest.fixture
+def clock(time_machine: Any) -> Any:
+    """Noon, until a test moves it."""
+    time_machine.move_to(NOON, tick=False)
+    return time_machine
+
+
+@pytest.fixture
+def workers(settings: Any) -> None:
+    """Tasks that wait for a worker; none runs."""
+    package = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+    settings.TASKS = {"default": {"BACKEND": f"{package}.backends.dummy.DummyBackend"}}
+
+
+@pytest.fixture
+def atomic_requests(monkeypatch: Any) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+
+
+@pytest.fixture
+def count() -> Any:
+    """Runs a function and gives its result and the statements it took; those of transactions do not count."""
+
+    def count(function: Any) -> tuple[Any, list[str]]:
+        with CaptureQueriesContext(connection) as captured:
+            result = function()
+        statements = [
+            query["sql"]
+            for query in captured.captured_queries
+            if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET"))
+        ]
+        return result, statements
+
+    return count
 
 
 @pytest.fixture
@@ -98,6 +140,12 @@ def told() -> Iterator[list[dict[str, Any]]]:
 @pytest.fixture
 def operator(db: None) -> Any:
     return get_user_model().objects.create_superuser("operator", "operator@shopwise.example", "secret")
+
+
+@pytest.fixture
+def staff(operator: Any) -> Client:
+    """An operator who may do everything, with a browser that minds its CSRF cookies."""
+    return log_in(operator)
 
 
 @pytest.fixture
@@ -140,6 +188,22 @@ class Browser(Client):
         """Follow Mollie's redirect."""
         parts = urlsplit(callback_url)
         return self.get(f"{parts.path}?{parts.query}")
+
+
+def log_in(user: Any) -> Client:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(user)
+    return browser
+
+
+def reread(row: ClientLink) -> ClientLink:
+    """The row as it is now, with its organization."""
+    return ClientLink.objects.select_related("organization").get(pk=row.pk)
+
+
+def kinds(row: ClientLink) -> list[str]:
+    """The history of the row."""
+    return [event.kind for event in row.events.order_by("pk")]
 
 
 def authorization_url(response: Any) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +42,14 @@ def start(module: str, *arguments: str, **environment: str) -> subprocess.Popen[
 def stop(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until nobody else on this machine does this, as other processes of a test run may.
+
+    For tests of so many connections that two of them would take more than a database has.
+    """
+    with (Path(tempfile.gettempdir()) / f"mollie_onboarding_alone_{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+        yield
