@@ -457,7 +457,7 @@ def wait_for(condition: Any) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_command_without_losing_or_repeating_a_mail(command, queue, tmp_path, number):
     rows = queue(40)
-    process = command("--concurrency=4")
+    process = command("--concurrency=2")
     wait_for(lambda: Event.objects.filter(kind="sent").exists())
     in_hand = ClientLink.objects.exclude(sending_until=None).count()
     process.send_signal(number)

@@ -23,7 +23,9 @@ from .visitor import Visitor
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
+# Debian's; the shell is Chromium without a window of its own, and pages open in it in a third of the time.
+CHROMIUMS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
+CHROMIUM = next(filter(Path.exists, CHROMIUMS), CHROMIUMS[-1])
 FIREFOX = Path("/usr/bin/firefox-esr")
 ARGUMENTS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 

@@ -20,7 +20,7 @@ from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOREIGN = ("MOLLIE_", "DJANGO_", "EXAMPLE_", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "PORT", "COV")
-START_TIMEOUT = 30  # seconds
+START_TIMEOUT = 120  # seconds
 
 
 @dataclass(frozen=True)

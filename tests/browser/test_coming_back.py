@@ -99,7 +99,7 @@ def test_merchant_page_finishes_by_itself(merchant, server):
     control.goto(f"{server.url}/sandbox/")
     control.locator("select[name=operation]").select_option("tokens")
     control.locator("select[name=kind]").select_option("slow")
-    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 4}))
+    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 8}))
     merchant.press("Add", page=control)
     control.get_by_text("None: everything works.").wait_for(state="detached")
 
@@ -107,7 +107,9 @@ def test_merchant_page_finishes_by_itself(merchant, server):
     with waiting.expect_request(callback):
         waiting.evaluate("address => { location = address }", callback)
     watching = merchant.open_tab()
-    watching.goto(address)
+    merchant.opens_until(
+        "finishing", address, page=watching
+    )  # the platform may not have read the callback yet
     merchant.sees("finishing", page=watching, picture="1-finishing")
     merchant.sees("connected", page=watching)
     merchant.sees("connected", page=waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 SHOWN = (("phone", "light"), ("desktop", "dark"))
-TIMEOUT = 20_000  # milliseconds
+TIMEOUT = 60_000  # milliseconds; what is there does not wait for it, and a machine may be busy
 
 SIGN_UP = "/onboarding/signup/"
 
@@ -59,6 +60,17 @@ class Visitor:
         self.check_page(page)
         if picture:
             self.take_picture(picture, page)
+
+    def opens_until(self, status: str, address: str, *, page: Page) -> None:
+        """Open a page again until it is in this state; as long as a page would be waited for."""
+        give_up_at = time.monotonic() + TIMEOUT / 1000
+        page.goto(address)
+        while not page.locator(f'main[data-status="{status}"]').count():
+            assert time.monotonic() < give_up_at, (
+                f"{address} is not {status}: {page.locator('main').inner_text()}"
+            )
+            page.wait_for_timeout(50)
+            page.goto(address)
 
     def sees_consent(self, *, page: Page | None = None, picture: str = "") -> None:
         page = page or self.page
