@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django
+from django.db import connection
 
 from tests.processes import arguments_of
 
@@ -185,6 +187,27 @@ def run_platform(engine: Engine, mollie_url: str, directory: Path, **environment
     finally:
         platform.kill_all()
         forget_jobs(engine)
+
+
+def stored_tasks(engine: Engine) -> str:
+    """All that the engine keeps of its tasks, done ones included, as text."""
+    if engine.tables:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {engine.tables}_dbtaskresult")
+            return "\n".join(str(row) for row in cursor.fetchall())
+    from redis import Redis
+
+    with Redis.from_url(engine.broker) as redis:
+        jobs = [redis.hgetall(key) for key in redis.scan_iter("rq:job:*", _type="hash")]
+    return "\n".join(f"{name!r}: {_inflate(value)!r}" for job in jobs for name, value in job.items())
+
+
+def _inflate(value: bytes) -> bytes:
+    """rq keeps some values as they are, and compresses others."""
+    try:
+        return zlib.decompress(value)
+    except zlib.error:
+        return value
 
 
 def forget_jobs(engine: Engine) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 from django.core.mail.backends.base import BaseEmailBackend
@@ -25,12 +26,14 @@ class EmailBackend(BaseEmailBackend):
     """Writes to the file `TEST_MAILS`, and takes `TEST_MAIL_SECONDS` to say that it did.
 
     After the first mail to `TEST_HELD_ADDRESS` the process says nothing more, so that it can be killed at the worst of
-    moments: the mail is out, and nobody has written it down.
+    moments: the mail is out, and nobody has written it down. `TEST_REFUSED_ADDRESS` is refused, by name, as mail servers do.
     """
 
     def send_messages(self, email_messages: Any) -> int:
         for message in email_messages:
             [to] = message.to
+            if to == os.environ.get("TEST_REFUSED_ADDRESS"):
+                raise SMTPRecipientsRefused({to: (550, f"No mailbox {to}".encode())})
             message_id = message.message()["Message-ID"]
             is_held = to == os.environ.get("TEST_HELD_ADDRESS") and is_first(to)
             write_mail(Mail(to, message_id, os.getpid()))

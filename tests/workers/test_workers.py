@@ -18,13 +18,14 @@ from typing import TypeVar
 
 import django
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from mollie_onboarding.models import ClientLink, DeliveryStatus, Status
 from tests.benchmarks.light_mollie import Address, run_light_mollie
 from tests.conftest import MERCHANT
-from tests.workers.engines import ENGINES, Platform, family, names_of_engines, run_platform
+from tests.workers.engines import ENGINES, Platform, family, names_of_engines, run_platform, stored_tasks
 from tests.workers.mails import read_mails, second_mails
 
 pytestmark = [
@@ -154,6 +155,27 @@ def test_row_in_the_hands_of_a_killed_worker_is_mailed_again_by_the_command_and_
     assert mail in {first for first, _ in seconds}
     assert {first.to for first, _ in seconds} <= left
     assert {first.pid for first, _ in seconds} <= killed
+
+
+@pytest.mark.parametrize("platform", ["db", "rq"], indirect=True)
+def test_queue_keeps_ids_and_nothing_of_a_merchant(platform, mollie):
+    """Neither while a task waits, nor when it is done, nor when a mail server refused the merchant by address."""
+    refused = "owner0@shop.example"
+    platform.environment["TEST_REFUSED_ADDRESS"] = refused
+    queue_rows(platform, 3)
+    kept = stored_tasks(platform.engine)
+    platform.start_worker()
+    wait_for(lambda: queued() == {refused} and ClientLink.objects.filter(send_attempts__gt=0).exists())
+    platform.stop()
+    kept += stored_tasks(platform.engine)
+
+    for row in ClientLink.objects.all():
+        assert str(row.pk) in kept
+        for value in (row.owner_email, row.owner_family_name, row.organization_name, row.url):
+            assert value
+            assert value not in kept
+    for secret in (settings.SECRET_KEY, settings.MOLLIE_ONBOARDING_ACCESS_TOKEN):
+        assert secret not in kept
 
 
 @pytest.mark.parametrize("platform", ["celery"], indirect=True)
