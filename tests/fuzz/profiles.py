@@ -1,8 +1,10 @@
 """How many examples there are in all, and how they are shared out.
 
 the suite     2,000, always the same ones: a change fails by what it does, and never by chance
-make fuzz     100,000, other ones each time; FUZZ_EXAMPLES=… for more or fewer. What fails is printed with the line that
-              brings it back, and tried first in the next run
+make fuzz     100,000, other ones each time. What fails is printed with the line that brings it back, and tried first in
+              the next run
+
+FUZZ_EXAMPLES=… for more or fewer.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from hypothesis import HealthCheck, settings
 
 WHOLE = 1000  # what all shares together make
 
-EXAMPLES = {"suite": 2_000, "fuzz": int(os.environ.get("FUZZ_EXAMPLES", "100000"))}
+EXAMPLES = {"suite": 2_000, "fuzz": 100_000}
 PROFILE = os.environ.get("FUZZ_PROFILE", "suite")
+COUNT = int(os.environ.get("FUZZ_EXAMPLES") or EXAMPLES[PROFILE])
 
 _common = settings(
     deadline=None,  # a machine may be slow
@@ -36,7 +39,7 @@ SHARES: dict[str, int] = {}  # by the name of the test
 
 def of_all(share: int) -> int:
     """So many thousandths of all examples."""
-    return max(EXAMPLES[PROFILE] * share // WHOLE, 1)
+    return max(COUNT * share // WHOLE, 1)
 
 
 def fuzzed(share: int) -> Callable[[Any], Any]:

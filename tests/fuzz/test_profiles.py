@@ -17,4 +17,4 @@ def test_shares_make_the_whole():
 def test_suite_has_the_same_examples_each_time():
     assert settings.get_profile("suite").derandomize
     assert not settings.get_profile("fuzz").derandomize
-    assert EXAMPLES["suite"] == 2_000
+    assert EXAMPLES == {"suite": 2_000, "fuzz": 100_000}
