@@ -183,6 +183,16 @@ def test_event_without_signal_is_never_announced(record, received, clock):
     assert received == []
 
 
+def test_event_of_a_kind_that_has_no_signal_keeps_nobody_from_theirs(record, received, clock):
+    """However it was written: a run that ended at it would send no signal any more."""
+    record("created")
+    sent = record("sent")
+    clock.shift(timedelta(days=1))
+
+    assert services.announce_overdue() == 1
+    assert [arguments["event"] for _, arguments in received] == [sent]
+
+
 def test_first_marking_stays(record, clock):
     event = record("sent")
     announcing.announce(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .announcing import announce_overdue
+from .announcing import announce_overdue, unannounced_events
 from .authorizing import Flow, StartedAuthorization, start_authorization
 from .batches import Progress, cancel_batch, count_outcomes, create_batch, rerun_batch, start_batch
 from .cancelling import cancel_client_link
@@ -104,4 +104,5 @@ __all__ = [
     "store_submission",
     "sync_onboarding_status",
     "tasks_run_inline",
+    "unannounced_events",
 ]

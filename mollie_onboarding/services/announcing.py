@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -55,6 +56,11 @@ def _send(event: Event) -> None:
     signal.send_robust(sender, **arguments)
 
 
+def unannounced_events() -> QuerySet[Event]:
+    """Events whose signal was not sent yet; those that have none do not count, however they were written."""
+    return Event.objects.filter(announced_at=None, kind__in=SIGNALS)
+
+
 def announce_after_commit(event: Event) -> None:
     """Send the signal once the transaction of the caller is committed."""
     rows = Event.objects.select_related("client_link__organization", "organization")
@@ -63,7 +69,7 @@ def announce_after_commit(event: Event) -> None:
 
 def announce_overdue() -> int:
     """Send again what a process that died left unsent, oldest first. Gives how many."""
-    overdue = Event.objects.filter(announced_at=None, at__lte=timezone.now() - RESEND_AFTER)
+    overdue = unannounced_events().filter(at__lte=timezone.now() - RESEND_AFTER)
     count = 0
     for event in (
         overdue.select_related("client_link__organization", "organization").order_by("at").iterator(500)

@@ -31,6 +31,7 @@ from mollie_onboarding.models import (
 from mollie_onboarding.observing import observe
 
 from . import mail_quota
+from .announcing import unannounced_events
 from .batching import keys_in_batches
 
 logger = logging.getLogger(__name__)
@@ -137,9 +138,12 @@ def _abandoned(now: datetime) -> QuerySet[ClientLink]:
         return ClientLink.objects.none()
     before = now - retention
     # A mail and a click leave `updated_at` alone. And what was never announced is still to be: the platform waits for it.
-    events = Event.objects.filter(Q(at__gt=before) | Q(announced_at=None), client_link=OuterRef("pk"))
+    events = Event.objects.filter(client_link=OuterRef("pk"), at__gt=before)
+    waiting = unannounced_events().filter(client_link=OuterRef("pk"))
     clicks = AuthorizationRequest.objects.filter(client_link=OuterRef("pk"), created_at__gt=before)
-    return _idle(now).filter(~Exists(events), ~Exists(clicks), organization=None, updated_at__lte=before)
+    return _idle(now).filter(
+        ~Exists(events), ~Exists(waiting), ~Exists(clicks), organization=None, updated_at__lte=before
+    )
 
 
 def _ended(now: datetime) -> QuerySet[ClientLink]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from mollie_onboarding import services
 from mollie_onboarding.exceptions import DecryptionError, MollieError
 from mollie_onboarding.management.reporting import ReportingCommand
-from mollie_onboarding.models import AuthorizationRequest, Event, Organization
+from mollie_onboarding.models import AuthorizationRequest, Organization
 from mollie_onboarding.services import SyncResult
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def _resume_interrupted() -> tuple[int, int]:
 def _find_work() -> dict[str, Any]:
     return {
         "dry_run": True,
-        "signals": Event.objects.filter(announced_at=None).count(),
+        "signals": services.unannounced_events().count(),
         "connections": AuthorizationRequest.objects.interrupted(timezone.now()).count(),
         "revocations": Organization.objects.filter(pending_revocation__isnull=False).count(),
         "organizations": Organization.objects.connected().count(),
