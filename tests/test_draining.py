@@ -19,13 +19,13 @@ from unittest import mock
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from requests.adapters import HTTPAdapter
 
 from mollie_onboarding import services
 from mollie_onboarding.models import SENDING_CLAIM_LIFETIME, ClientLink, Event, Organization, Status
-from mollie_onboarding.services import Drained, budget, draining, sending
+from mollie_onboarding.services import Drained, budget, draining, pool, sending
 from tests.benchmarks.light_mollie import run_light_mollie
 from tests.processes import arguments_of
 
@@ -172,6 +172,41 @@ def test_row_that_fails_does_not_stop_the_others(sandbox, queue, monkeypatch, ca
 
     assert services.drain_queue(concurrency=2) == Drained(sent=4, failed=2)
     assert f"Client link {rows[1].pk} could not be worked on." in caplog.text
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_database_that_is_away_for_a_moment_ends_neither_the_run_nor_its_threads(
+    sandbox, queue, monkeypatch, concurrency
+):
+    queue(12)
+    pause, refusals = budget.pause, iter(range(8))
+
+    def pause_or_fail() -> float:
+        if next(refusals, None) is not None:
+            raise OperationalError("the database restarts")
+        return pause()
+
+    monkeypatch.setattr(budget, "pause", pause_or_fail)
+
+    drained = services.drain_queue(concurrency=concurrency)
+
+    assert (drained.sent, drained.failed) == (4, 8)
+    assert services.drain_queue(concurrency=concurrency).sent == 8
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_jobs_whose_threads_all_ended_are_an_error_and_no_endless_wait(monkeypatch):
+    monkeypatch.setattr(pool, "SLICE", 0.01)
+    meanwhile = mock.Mock()
+
+    with pytest.raises(RuntimeError, match="No thread is left"):
+        pool.work_in_threads(
+            range(100),
+            mock.Mock(side_effect=LookupError),
+            threads=2,
+            at_end=lambda: None,
+            meanwhile=meanwhile,
+        )
 
 
 def test_one_thread_is_this_one_and_so_is_a_transaction(sandbox, queue, monkeypatch):

@@ -119,7 +119,8 @@ def count_postponed(now: datetime) -> int:
 
 def count_held(now: datetime) -> int:
     """How many mails wait until Mollie allows a call, or their recipient may get another mail."""
-    return ClientLink.objects.filter(send_waits_for__gt="", send_not_before__gt=now).count()
+    waiting = ClientLink.objects.filter(send_requested_at__isnull=False, send_waits_for__gt="")
+    return waiting.filter(send_not_before__gt=now).count()
 
 
 class _Run:
@@ -189,10 +190,15 @@ class _Run:
         return send_onboarding_link(pk, slot=self._slot, as_read=as_read)
 
     def _work(self, job: Job) -> None:
-        self._wait_for_mollie()
-        if not self._goes_on():
-            return
-        result = _try(job)
+        try:
+            self._wait_for_mollie()
+            if not self._goes_on():
+                return
+            result = job()
+        except Exception:
+            # What nobody foresaw, a broken template or a database that restarts, must not keep back the rows behind it.
+            _report_error(job)
+            result = False
         with self._counting:
             self.drained.sent += result is True
             self.drained.failed += result is False
@@ -242,19 +248,15 @@ def _oldest_first(rows: Callable[[], QuerySet[ClientLink]], moment: str, send: S
         page = rows().filter(Q(**{f"{moment}__gt": at}) | Q(pk__gt=last.pk), **{f"{moment}__gte": at})
 
 
-def _try(job: Job) -> bool | None:
-    """One row of the queue. What nobody foresaw, a broken template for one, must not keep back the rows behind it."""
-    try:
-        return job()
-    except Exception:
-        observe(
-            logger,
-            logging.ERROR,
-            "not_worked_on",
-            "Client link %(client_link)s could not be worked on.",
-            exc_info=True,
-            client_link=job.row.pk,
-        )
-        if not transaction.get_connection().in_atomic_block:
-            close_old_connections()  # one that broke is of no use for the next row
-        return False
+def _report_error(job: Job) -> None:
+    """Tell of the error that is being handled, and get ready for the next row."""
+    observe(
+        logger,
+        logging.ERROR,
+        "not_worked_on",
+        "Client link %(client_link)s could not be worked on.",
+        exc_info=True,
+        client_link=job.row.pk,
+    )
+    if not transaction.get_connection().in_atomic_block:
+        close_old_connections()  # one that broke is of no use for the next row

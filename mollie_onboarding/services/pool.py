@@ -22,7 +22,8 @@ def work_in_threads(
 ) -> None:
     """Do `work` on each of the jobs, which are taken as threads become free. Comes back when all are done.
 
-    `work` raises nothing. Each thread calls `at_end` before it ends; this thread calls `meanwhile` twice a second.
+    `work` raises nothing; a thread in which it does ends, and with the last one RuntimeError is raised, for the jobs
+    that are left have nobody. Each thread calls `at_end` before it ends; this thread calls `meanwhile` twice a second.
     """
     waiting: Queue[list[J]] = Queue(maxsize=threads)
 
@@ -37,22 +38,25 @@ def work_in_threads(
     workers = [Thread(target=run, daemon=True, name=f"mollie_onboarding {n}") for n in range(threads)]
     for worker in workers:
         worker.start()
+
+    def put(item: list[J]) -> bool:
+        """Whether a thread will take it: False when there is none any more."""
+        while any(worker.is_alive() for worker in workers):
+            try:
+                waiting.put(item, timeout=SLICE)
+                return True
+            except Full:
+                meanwhile()
+        return False
+
     try:
         for job in jobs:
-            _put(waiting, [job], meanwhile)
+            if not put([job]):
+                raise RuntimeError("No thread is left to work on the jobs.")
     finally:
         for _ in workers:
-            _put(waiting, [], meanwhile)
+            put([])
         for worker in workers:
             while worker.is_alive():
                 meanwhile()
                 worker.join(SLICE)
-
-
-def _put(waiting: Queue[list[J]], item: list[J], meanwhile: Callable[[], object]) -> None:
-    while True:
-        try:
-            waiting.put(item, timeout=SLICE)
-            return
-        except Full:
-            meanwhile()
