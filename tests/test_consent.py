@@ -230,3 +230,6 @@ def test_operator_who_allowed_one_organization_allowed_no_other(
     assert not row.is_connected
     assert row.problem == ClientLink.Problem.ORGANIZATION_TAKEN
     assert row.refused_organization_id == reread(third).organization.organization_id
+    # Nor by coming back with it again.
+    visit(row, organization_id=reread(third).organization.organization_id)
+    assert not reread(second).is_connected

@@ -237,7 +237,10 @@ def _refuse(
     problem = (
         Problem.OTHER_ORGANIZATION if refusal == Outcome.OTHER_ORGANIZATION else Problem.ORGANIZATION_TAKEN
     )
-    ClientLink.objects.filter(pk=client_link.pk).update(problem=problem, refused_organization_id=info.id)
+    # What an operator allowed was for the organization that was refused before, and for no other.
+    ClientLink.objects.filter(pk=client_link.pk).update(
+        problem=problem, refused_organization_id=info.id, may_share_organization=False
+    )
     Event.objects.record(problem, client_link_id=client_link.pk, data={"organization_id": info.id})
     observe(
         logger,
