@@ -1345,6 +1345,24 @@ def test_row_that_mollie_refused_is_asked_again_by_its_own_button(sandbox, staff
     assert row.events.filter(kind="retried").exists()
 
 
+@committing
+def test_refused_row_that_is_deleted_in_the_moment_of_the_press_is_no_error(
+    sandbox, staff, make_client_link, monkeypatch
+):
+    row = make_client_link(status=Status.REJECTED, error_status=422, error_detail="No.")
+    retry = services.retry_rejected
+
+    def retry_too_late(client_link: ClientLink, **kwargs: Any) -> ClientLink:
+        ClientLink.objects.all().delete()
+        return retry(client_link, **kwargs)
+
+    monkeypatch.setattr(services, "retry_rejected", retry_too_late)
+    address = f"/admin/mollie_onboarding/clientlink/{row.pk}/send/"
+
+    assert staff.post(address, {"post": "yes", **csrf(staff)}).status_code == 302
+    assert mail.outbox == []
+
+
 # Dates.
 
 OTHER_DATES = re.compile(r"\d/\d{1,2}/\d{2}|\d\.\d{1,2}\.\d{2}|\b[ap]\.m\.|March \d|März \d")

@@ -200,6 +200,21 @@ def test_rejected_row_can_be_asked_again_by_an_operator(sandbox, make_client_lin
     assert Event.objects.get(kind="retried").actor == operator
 
 
+def test_second_operator_who_saw_the_refusal_takes_no_live_link_away(sandbox, make_client_link, operator):
+    sandbox.add_fault("client_links", "validation", field="name", detail="Suspended.")
+    row = make_client_link()
+    with pytest.raises(MollieResponseError):
+        services.create_client_link(row)
+    as_seen = [ClientLink.objects.get(), ClientLink.objects.get()]
+    link = services.create_client_link(services.retry_rejected(as_seen[0], actor=operator))
+
+    row = services.retry_rejected(as_seen[1], actor=operator)
+
+    assert services.create_client_link(row).url == row.url == link.url
+    assert Event.objects.filter(kind="retried").count() == 1
+    assert SandboxClientLink.objects.count() == 1
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_refusal_of_the_platform_leaves_the_data_alone(sandbox, make_client_link, status, caplog):
     body = {"status": status, "title": "No", "detail": "Not you.", "_links": {}}

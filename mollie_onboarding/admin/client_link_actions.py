@@ -15,6 +15,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding import services
+from mollie_onboarding.exceptions import ClientLinkUnusableError
 from mollie_onboarding.models import Batch, BatchItem, ClientLink, Organization, Status
 
 from .confirming import (
@@ -51,8 +52,11 @@ def send(request: HttpRequest, rows: list[ClientLink], since: datetime) -> list[
 
 
 def _send_one(request: HttpRequest, row: ClientLink, since: datetime) -> bool:
-    if row.status == Status.REJECTED:
-        row = services.retry_rejected(row, actor=request.user)
+    try:
+        if row.status == Status.REJECTED:
+            row = services.retry_rejected(row, actor=request.user)
+    except ClientLinkUnusableError:  # deleted since
+        return False
     return (
         services.request_sending(row, actor=request.user, unless_sent_since=since)
         or row.send_requested_at is not None

@@ -83,8 +83,12 @@ def create_client_link(
 
 
 def retry_rejected(client_link: ClientLink, *, actor: Any = None) -> ClientLink:
-    """Take a row that Mollie refused back to draft without an edit: an operator wants it asked again."""
-    ClientLink.objects.move(
+    """Take a row that Mollie refused back to draft without an edit: an operator wants it asked again.
+
+    Gives the row as it is now; one that is no longer refused stays as it is. Raises `ClientLinkUnusableError` for a row
+    that was deleted.
+    """
+    ClientLink.objects.filter(status=Status.REJECTED).move(
         client_link.pk, Status.DRAFT, kind="retried", actor=actor, **NO_CLIENT_LINK, **NO_ERROR
     )
     return _load(client_link.pk)
