@@ -114,11 +114,57 @@ def test_save_without_a_change_writes_nothing(make_client_link, django_assert_nu
         row.save()
 
 
-def test_save_with_update_fields_is_djangos_own(make_client_link):
+def test_save_with_update_fields_writes_other_columns_as_django_does(make_client_link):
     row = make_client_link()
     row.link_expires_at = timezone.now()
     row.save(update_fields=["link_expires_at"])
     assert ClientLink.objects.get().link_expires_at == row.link_expires_at
+
+
+def test_update_or_create_edits_by_the_rules(make_client_link):
+    """As a platform that keeps its rows up to date: Django saves with `update_fields` then."""
+    old = make_client_link(
+        reference="shop 7", status=Status.READY, url="https://my.mollie.com/x", mollie_id="cl_x"
+    )
+
+    row, created = ClientLink.objects.update_or_create(
+        reference="shop 7", defaults={"owner_email": "piet@bakkerij-jansen.example"}
+    )
+
+    assert not created
+    for found in (row, ClientLink.objects.get()):
+        assert found.owner_email == "piet@bakkerij-jansen.example"
+        assert (found.status, found.url, found.link_generation) == (Status.DRAFT, "", old.link_generation + 1)
+    assert Event.objects.get(kind="edited").data == {"columns": ["owner_email"]}
+
+
+def test_save_with_update_fields_keeps_the_other_edits_for_later(make_client_link, operator):
+    row = make_client_link()
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.user = operator
+    row.link_expires_at = expires_at = timezone.now()
+    row.save(update_fields=["user", "link_expires_at", "reference"])
+    stored = ClientLink.objects.get()
+    assert (stored.user, stored.link_expires_at) == (operator, expires_at)
+    assert stored.owner_email == "jan@bakkerij-jansen.example"
+
+    row.save()
+
+    stored.refresh_from_db()
+    assert (stored.owner_email, stored.link_generation) == (
+        "piet@bakkerij-jansen.example",
+        row.link_generation,
+    )
+
+
+def test_rows_of_bulk_create_can_be_edited(django_assert_num_queries):
+    [row] = ClientLink.objects.bulk_create([ClientLink(**MERCHANT)])
+    with django_assert_num_queries(0):
+        row.save()
+    row.city = "Utrecht"
+    row.save()
+    assert ClientLink.objects.get().city == "Utrecht"
+    assert Event.objects.get().data == {"columns": ["city"]}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -75,6 +75,12 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
                 organization=columns.get("organization"),
             )  # fmt: skip
 
+    def bulk_create(self, objs: Iterable[ClientLink], *args: Any, **kwargs: Any) -> list[ClientLink]:
+        rows = super().bulk_create(objs, *args, **kwargs)
+        for row in rows:
+            row.remember()
+        return rows
+
     def hold(self, pks: Collection[uuid.UUID]) -> dict[uuid.UUID, ClientLink]:
         """Lock these rows and their requests until the end of the transaction. Gives the rows as they are now, by id."""
         AuthorizationRequest.objects.using(self.db).hold(pks)
@@ -124,6 +130,13 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
         free = Q(issuing_until=None) | Q(issuing_until__lte=now)
         open_rows = self.exclude(status__in=[Status.CONNECTED, Status.CANCELLED, Status.REJECTED])
         return bool(open_rows.filter(free, pk=pk).update(issuing_until=now + CLAIM_LIFETIME))
+
+    def unchanged_since(self, row: ClientLink, columns: Collection[str]) -> Self:
+        """Rows that have in these columns what this one had when it was read; for an update of one row."""
+        values = {f"{name}_now": (unindexed(name), getattr(row, name)) for name in columns}
+        return self.alias(**{name: now for name, (now, _) in values.items()}).filter(
+            **{name: value for name, (_, value) in values.items()}
+        )
 
     def claim_sending(self, pk: uuid.UUID, now: datetime, **columns: Any) -> bool:
         """Take the right to mail this row, if it is queued and due. False: nothing to do, or somebody else does it.

@@ -21,7 +21,7 @@ from mollie_onboarding.conf import conf
 from mollie_onboarding.fields import ExactCharField
 
 from .client_link_queries import ClientLinkQuerySet
-from .edits import BODY_COLUMNS, EDITABLE_COLUMNS, Changes
+from .edits import BODY_COLUMNS, EDITABLE_COLUMNS, FOLLOWING_COLUMNS, Changes
 from .indexes import WordIndex
 from .stages import OF_CLIENT_LINK, furthest
 from .statuses import DeliveryStatus, IdentityCheck, Problem, SendKind, Status, Wait
@@ -206,13 +206,27 @@ class ClientLink(models.Model):
 
         A changed body column takes an unconnected row back to draft and voids its client link at Mollie; a changed
         `owner_email` voids the links that were mailed before, unless it is another spelling of the same address. With
-        `update_fields` given, Django's own save.
+        `update_fields` the same for those of them that it names; its other columns are written as Django does.
         """
-        if self._state.adding or kwargs.get("update_fields") is not None:
+        names = kwargs.get("update_fields")
+        if self._state.adding:
             super().save(*args, **kwargs)
-            self._remember()
-            return
-        self.revise()
+            self.remember()
+        elif names is None:
+            self.revise()
+        else:
+            self._save_columns(set(names), *args, **kwargs)
+
+    def _save_columns(self, names: set[str], *args: Any, **kwargs: Any) -> None:
+        editable = {name for name in EDITABLE_COLUMNS if {name, name.removesuffix("_id")} & names}
+        edits = {name: value for name, value in self.edits().items() if name in editable}
+        others = names - editable - {name.removesuffix("_id") for name in editable}
+        with transaction.atomic(using=self._state.db):
+            if edits:
+                self._write(edits)
+                self.refresh_from_db(fields=[*edits, *FOLLOWING_COLUMNS])
+            if others:
+                super().save(*args, **{**kwargs, "update_fields": others})
 
     @classmethod
     def from_db(
@@ -246,12 +260,15 @@ class ClientLink(models.Model):
         edits = self.edits()
         if not edits:
             return []
+        self._write(edits, actor=actor)
+        self.refresh_from_db()
+        return sorted(edits)
+
+    def _write(self, edits: Changes, *, actor: Any = None) -> None:
         rows = type(self).objects.using(self._state.db)
         with transaction.atomic(using=rows.db):
             held = rows.hold([self.pk])
             rows.write_edits(held, dict.fromkeys(held, edits), actor=actor)
-        self.refresh_from_db()
-        return sorted(edits)
 
     def edits(self) -> Changes:
         """The editable columns that were changed since the row was read, with their new values."""
@@ -266,9 +283,10 @@ class ClientLink(models.Model):
     def refresh_from_db(self, using: Any = None, fields: Any = None, from_queryset: Any = None) -> None:
         super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
         # What was just read is no edit of this instance's, also where it differs from what was read before.
-        self._remember(fields)
+        self.remember(fields)
 
-    def _remember(self, fields: Collection[str] | None = None) -> None:
+    def remember(self, fields: Collection[str] | None = None) -> None:
+        """Take the editable columns, or these of them, as what the database has: no edit of this instance's."""
         read = {name: self.__dict__[name] for name in EDITABLE_COLUMNS if name in self.__dict__}
         if fields is not None:
             read = {name: read[name] for name in read if {name, name.removesuffix("_id")} & set(fields)}

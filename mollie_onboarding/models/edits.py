@@ -44,8 +44,26 @@ NO_CLIENT_LINK: Changes = {
     "issuing_until": None,
 }
 NO_ERROR: Changes = {"error_status": None, "error_field": "", "error_detail": ""}
-# Nothing became of a mail to a new address yet, and nobody is reminded there.
-NOBODY_INVITED: Changes = {"delivery_status": "", "mail_id": "", "invited_at": None}
+# Nothing became of a mail to a new address yet, nobody is reminded there, and one that is queued waits for nothing that
+# had to do with the old address.
+NOBODY_INVITED: Changes = {
+    "delivery_status": "",
+    "mail_id": "",
+    "invited_at": None,
+    "send_not_before": None,
+    "send_waits_for": "",
+    "send_attempts": 0,
+}
+# What an edit may change besides.
+FOLLOWING_COLUMNS = (
+    "updated_at",
+    "link_generation",
+    "status",
+    "problem",
+    *NOBODY_INVITED,
+    *NO_CLIENT_LINK,
+    *NO_ERROR,
+)
 
 
 def has_other_recipient(row: ClientLink, changes: Changes) -> bool:
