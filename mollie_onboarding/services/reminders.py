@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -23,9 +24,11 @@ from mollie_onboarding.models import (
     SendKind,
     Status,
     due_reminder,
+    locked,
 )
 
 from .queueing import nudge_after_commit, queue_columns, reason_not_to_send
+from .retrying import try_again
 
 CHUNK_SIZE = 200  # rows in one transaction
 
@@ -69,15 +72,17 @@ def request_reminders(limit: int | None = None, now: datetime | None = None, *, 
     Each row once, also where two processes are at it; a task is nudged for each, unless `nudge` is off.
     """
     now = now or timezone.now()
-    return sum(_request(keys, now, nudge) for keys in _due(limit, now))
+    return sum(try_again(partial(_request, keys, now, nudge)) for keys in _due(limit, now))
 
 
 def _request(keys: list[uuid.UUID], now: datetime, nudge: bool) -> int:
     columns = queue_columns(SendKind.REMINDER)
     due = ClientLink.objects.due_for_reminder(now)
     with transaction.atomic():
-        # One by one, for only so it is known which of them were still due; in the order in which others lock many rows.
-        queued = [pk for pk in sorted(keys) if due.filter(pk=pk).update(**columns)]
+        # Locked in the order in which others lock many rows, the database's: MariaDB sorts ids otherwise than Python.
+        held = list(locked(due.filter(pk__in=keys)).order_by("pk").values_list("pk", flat=True))
+        # One by one, for only so it is known which of them were still due, where a database locks no rows.
+        queued = [pk for pk in held if due.filter(pk=pk).update(**columns)]
         Event.objects.bulk_create(
             Event(kind="reminder_requested", client_link_id=pk, at=now, announced_at=now) for pk in queued
         )
