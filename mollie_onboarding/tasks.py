@@ -1,4 +1,4 @@
-"""Background entry points, through Django's Tasks API. Each carries one id and is only a nudge: the row is the truth."""
+"""Background entry points, through Django's Tasks API. Each carries an id at most and is only a nudge: the row is the truth."""
 
 from __future__ import annotations
 

@@ -30,8 +30,9 @@ from mollie_onboarding.models import (
     Reason,
     SendKind,
     Status,
+    Wait,
 )
-from mollie_onboarding.services import notices, queueing, sending
+from mollie_onboarding.services import draining, notices, queueing, sending
 from tests.conftest import NOON, kinds, page_status, reread
 from tests.threads import in_threads
 
@@ -337,6 +338,76 @@ def test_address_that_is_corrected_during_the_delivery_gets_a_mail_of_its_own(
     assert row.merchant_url() not in mail.outbox[0].body
 
 
+def test_address_that_is_corrected_does_not_wait_for_the_wrong_one(sandbox, queued, mail_server, monkeypatch):
+    row = queued()
+    with monkeypatch.context():
+        mail_server(before=refuse_mail)
+        assert services.send_onboarding_link(row.pk) is False
+    monkeypatch.undo()
+    row.refresh_from_db()
+    assert row.send_attempts == 1
+    assert row.send_not_before is not None
+
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.save()
+
+    assert row.send_attempts == 0
+    assert services.send_onboarding_link(row.pk)
+    assert [message.to for message in mail.outbox] == [["piet@bakkerij-jansen.example"]]
+
+
+@committing
+def test_row_that_is_deleted_during_the_delivery_is_no_error(sandbox, workers, queued, mail_server):
+    row = queued()
+    mail_server(before=lambda: ClientLink.objects.get().delete())
+
+    assert services.send_onboarding_link(row.pk)
+    assert len(mail.outbox) == 1
+    assert not Event.objects.exists()
+
+
+@committing
+def test_row_that_is_cancelled_while_its_link_is_announced_is_no_error(sandbox, workers, queued):
+    row = queued()
+
+    def cancel(client_link: ClientLink, **arguments: Any) -> None:
+        services.cancel_client_link(client_link)
+
+    signals.client_link_created.connect(cancel)
+    try:
+        assert services.send_onboarding_link(row.pk) is None
+    finally:
+        signals.client_link_created.disconnect(cancel)
+    assert mail.outbox == []
+
+
+@committing
+def test_connection_that_the_server_closed_during_the_delivery_sends_no_second_mail(
+    sandbox, workers, queued, mail_server, monkeypatch
+):
+    """MySQL's servers end connections that were idle for long; each transaction on such a one fails."""
+    row = queued()
+    is_dead = []
+    begin = transaction.Atomic.__enter__
+
+    def begin_unless_dead(self: transaction.Atomic) -> None:
+        if is_dead:
+            connections["default"].errors_occurred = True
+            raise OperationalError(2006, "Server has gone away")
+        begin(self)
+
+    monkeypatch.setattr(transaction.Atomic, "__enter__", begin_unless_dead)
+    monkeypatch.setattr(type(connections["default"]), "is_usable", lambda self: not is_dead)
+    close = type(connections["default"]).close
+    monkeypatch.setattr(type(connections["default"]), "close", lambda self: (is_dead.clear(), close(self))[1])
+    mail_server(after=lambda: is_dead.append(True))
+
+    assert services.send_onboarding_link(row.pk)
+    assert not is_dead
+    row.refresh_from_db()
+    assert (row.send_count, row.send_requested_at) == (1, None)
+
+
 # When Mollie or the mail server does not play along.
 
 
@@ -504,6 +575,19 @@ def test_cancelled_before_the_worker_came(sandbox, queued):
     assert row.delivery_status == ""
     assert mail.outbox == []
     assert sandbox.calls() == []
+
+
+def test_cancelled_while_it_waited_for_mollie_waits_for_nothing_any_more(make_client_link, clock):
+    row = make_client_link(
+        send_requested_at=NOON, send_waits_for=Wait.MOLLIE, send_not_before=NOON + timedelta(hours=1)
+    )
+    assert draining.count_held(NOON) == 1
+
+    assert services.cancel_client_link(row)
+
+    row.refresh_from_db()
+    assert (row.send_waits_for, row.send_not_before) == ("", None)
+    assert draining.count_held(NOON) == 0
 
 
 def test_cancelled_while_mollie_worked_gets_no_mail(sandbox, queued, during_the_call):

@@ -16,6 +16,8 @@ from mollie_onboarding.models import (
     Status,
 )
 
+from .queueing import NOT_QUEUED
+
 
 def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
     """Cancel: mails sent before lead nowhere, a merchant on the way back is not connected. False: too late.
@@ -30,8 +32,6 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
             Status.CANCELLED,
             actor=actor,
             link_generation=F("link_generation") + 1,
-            send_requested_at=None,
-            sending_until=None,
             # What was mailed was mailed; only what waits is taken out of the queue.
             delivery_status=Case(
                 When(delivery_status=ClientLink.DeliveryStatus.QUEUED, then=Value("")),
@@ -39,6 +39,7 @@ def cancel_client_link(client_link: ClientLink, *, actor: Any = None) -> bool:
             ),
             problem="",
             **NO_CLIENT_LINK,
+            **NOT_QUEUED,
         )
         if event:
             AuthorizationRequest.objects.void([client_link.pk])

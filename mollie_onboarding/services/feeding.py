@@ -40,6 +40,7 @@ from mollie_onboarding.models import (
 
 from .creation import retry_rejected
 from .queueing import (
+    NOT_QUEUED,
     nudge_after_commit,
     nudge_each,
     nudge_each_after_commit,
@@ -48,7 +49,6 @@ from .queueing import (
     tasks_run_inline,
 )
 from .retrying import try_again
-from .sending import NOT_QUEUED
 
 CHUNK = 500  # rows
 FEEDING_TIME = 60  # seconds of one task; then another one goes on

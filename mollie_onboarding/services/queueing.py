@@ -19,6 +19,13 @@ MAX_ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=5)  # doubled with each attempt
 SELF_SERVICE_INTERVAL = timedelta(minutes=10)  # between two mails that a merchant asks for
 
+# What takes a row out of the queue. `batch` stays: it says whose request the last one was.
+NOT_QUEUED: dict[str, Any] = {
+    "send_requested_at": None,
+    "send_not_before": None,
+    "send_waits_for": "",
+    "sending_until": None,
+}
 UNDELIVERABLE = {DeliveryStatus.BOUNCED: Reason.BOUNCED, DeliveryStatus.COMPLAINED: Reason.COMPLAINED}
 
 

@@ -29,6 +29,8 @@ def try_again(work: Callable[[], T]) -> T:
         try:
             return work()
         except OperationalError as exc:
+            # A connection that the server has closed would fail every time; one that works stays.
+            transaction.get_connection().close_if_unusable_or_obsolete()
             observe(
                 logger, logging.INFO, "write_repeated", "Tried again: %(error)s", error=type(exc).__name__
             )

@@ -32,6 +32,7 @@ from mollie_onboarding.models import (
     Problem,
     Reason,
     Wait,
+    locked,
 )
 
 from . import budget, mail_quota
@@ -54,7 +55,7 @@ from .mailing import (
     purpose_of,
     purpose_of_reminder,
 )
-from .queueing import MAX_ATTEMPTS, nudge_after_commit, pause_after
+from .queueing import MAX_ATTEMPTS, NOT_QUEUED, nudge_after_commit, pause_after
 from .reminders import number_of_reminder, reason_not_to_mail
 from .retrying import try_again
 
@@ -65,13 +66,6 @@ DECIDING_COLUMNS = ("updated_at", "send_requested_at", "issuing_until", "deliver
 CLAIM_TRIES = 3  # of a row that is edited between the reading and the claim
 
 Outcome = BatchItem.Outcome
-# `batch` stays: it says whose request the last one was.
-NOT_QUEUED: dict[str, Any] = {
-    "send_requested_at": None,
-    "send_not_before": None,
-    "send_waits_for": "",
-    "sending_until": None,
-}
 
 
 def send_onboarding_link(
@@ -109,10 +103,10 @@ def send_onboarding_link(
         _leave_queue(claim.client_link, Outcome.FAILED, Reason.REFUSED)
         return False
     # The notice after connecting ("not you?") is for the owner's safety and is not counted.
-    if seconds := mail_quota.take(client_link.owner_email, _message_id(client_link)):
+    if seconds := mail_quota.take(client_link.owner_email, claim.message_id):
         _put_back(claim, Wait.RECIPIENT, seconds)
         return None
-    return _mail_onboarding_link(client_link, claim.until, expires_at)
+    return _mail_onboarding_link(client_link, claim, expires_at)
 
 
 @dataclass(frozen=True)
@@ -122,6 +116,12 @@ class _Claim:
     client_link: ClientLink  # as it was claimed
     until: datetime
     has_attempt: bool  # whether the right to make its client link at Mollie came with it
+
+    @property
+    def message_id(self) -> str:
+        """The same for every try of a request, also after a crash."""
+        assert self.client_link.send_requested_at is not None  # noqa: S101 (for mypy; a claimed row is queued)
+        return f"{self.client_link.pk.hex}.{microseconds(self.client_link.send_requested_at)}"
 
 
 def _claim(client_link_id: uuid.UUID, as_read: ClientLink | None) -> _Claim | None:
@@ -137,7 +137,7 @@ def _claim(client_link_id: uuid.UUID, as_read: ClientLink | None) -> _Claim | No
         if row is None or not row.is_due_for_sending(now):
             return None
         attempt = {} if reason_not_to_mail(row) else attempt_columns(row, now)
-        unchanged = ClientLink.objects.filter(**{name: getattr(row, name) for name in DECIDING_COLUMNS})
+        unchanged = ClientLink.objects.unchanged_since(row, DECIDING_COLUMNS)
         if try_again(partial(unchanged.claim_sending, row.pk, now, **attempt)):
             row.set_columns({**attempt, "sending_until": now + SENDING_CLAIM_LIFETIME})
             return _Claim(row, now + SENDING_CLAIM_LIFETIME, bool(attempt))
@@ -175,19 +175,19 @@ def _as_claimed(client_link: ClientLink, until: datetime) -> dict[str, Any]:
     return {"sending_until": until, "link_generation": client_link.link_generation}
 
 
-def _mail_onboarding_link(client_link: ClientLink, until: datetime, expires_at: datetime) -> bool | None:
+def _mail_onboarding_link(client_link: ClientLink, claim: _Claim, expires_at: datetime) -> bool | None:
     now = timezone.now()
     # The claim as it was taken: the row may be in another worker's hands since.
-    ours = ClientLink.objects.filter(pk=client_link.pk, **_as_claimed(client_link, until))
+    ours = ClientLink.objects.filter(pk=client_link.pk, **_as_claimed(client_link, claim.until))
     # Before the mail: whoever gets it must find its link alive, even if this process dies with the next line. Written
-    # already where it was written together with the client link.
-    if client_link.link_expires_at != expires_at:
+    # already where it was written together with the client link, and no receiver has had the row since.
+    if client_link.link_expires_at != expires_at or client_link is not claim.client_link:
         client_link.link_expires_at = expires_at
         if not ours.update(link_expires_at=expires_at):
             return None
-    message = _onboarding_mail(client_link, now)
+    message = _onboarding_mail(client_link, claim.message_id, now)
     if not deliver(message):
-        client_link.sending_until = until
+        client_link.sending_until = claim.until
         _postpone(client_link, Reason.MAIL_FAILED, problem=Problem.MAIL_FAILED)
         return False
     if client_link.problem == Problem.MAIL_FAILED:
@@ -195,7 +195,7 @@ def _mail_onboarding_link(client_link: ClientLink, until: datetime, expires_at: 
     # Tried again: it left already, and would go out a second time if it were not written down.
     event = try_again(partial(_record_sent, ours, client_link, message, now))
     note_sent(client_link, client_link.send_kind)
-    if event.announced_at is None:
+    if event is not None and event.announced_at is None:
         announce(event)
     return True
 
@@ -203,7 +203,8 @@ def _mail_onboarding_link(client_link: ClientLink, until: datetime, expires_at: 
 @transaction.atomic(durable=True)
 def _record_sent(
     ours: QuerySet[ClientLink], client_link: ClientLink, message: EmailMultiAlternatives, now: datetime
-) -> Event:
+) -> Event | None:
+    """Write that the mail is out; also in the history of a row that changed meanwhile. None: it was deleted."""
     sent = ours.update(
         **NOT_QUEUED,
         **_plan_of_reminders(client_link, now),
@@ -215,6 +216,8 @@ def _record_sent(
     )
     if sent:
         _settle_items(client_link, Outcome.SENT)
+    elif not locked(ClientLink.objects.filter(pk=client_link.pk)).exists():
+        return None
     return Event.objects.record("sent", client_link_id=client_link.pk, needs_signal=is_heard("sent"))
 
 
@@ -286,18 +289,12 @@ def _nudge_again(client_link: ClientLink, not_before: datetime) -> None:
         nudge_after_commit("queue_batch", batch_id)
 
 
-def _message_id(client_link: ClientLink) -> str:
-    """The same for every try of a request, also after a crash."""
-    assert client_link.send_requested_at is not None  # noqa: S101 (for mypy; a claimed row is queued)
-    return f"{client_link.pk.hex}.{microseconds(client_link.send_requested_at)}"
-
-
-def _onboarding_mail(client_link: ClientLink, now: datetime) -> EmailMultiAlternatives:
+def _onboarding_mail(client_link: ClientLink, message_id: str, now: datetime) -> EmailMultiAlternatives:
     number = number_of_reminder(client_link, now)
     return build_mail(
         client_link,
         "reminder" if number else "onboarding_link",
-        message_id=_message_id(client_link),
+        message_id=message_id,
         context={
             "url": client_link.merchant_url(),
             "purpose": purpose_of_reminder(number) if number else purpose_of(client_link),
