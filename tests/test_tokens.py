@@ -561,6 +561,26 @@ def roll_back_after(work: Any) -> Any:
 
 
 @committing
+def test_refresh_of_one_organization_does_not_wait_for_mollies_answer_about_another(expired, monkeypatch):
+    other = Organization.objects.create(organization_id="org_other")
+    heard = []
+
+    def answer(row: Organization) -> Any:
+        if row == expired:  # while Mollie takes its time, another thread would come by with the other one
+            with pytest.raises(MollieConnectionError):
+                tokens._refresh_unclaimed(other.pk, "")
+        heard.append(row.organization_id)
+        raise MollieConnectionError("no answer")
+
+    monkeypatch.setattr(tokens, "call_mollie", answer)
+    monkeypatch.setattr(tokens, "check_client_id", lambda row: None)
+    with pytest.raises(MollieConnectionError):
+        tokens._refresh_unclaimed(expired.pk, "")
+    wait_for_writers()
+    assert heard == ["org_other", expired.organization_id]
+
+
+@committing
 @pytest.mark.parametrize("is_rotated", [True, False])
 def test_refresh_survives_the_roll_back_of_its_caller(expired, sandbox, is_rotated):
     sandbox.set_switch("rotate_refresh_tokens", is_rotated)

@@ -244,7 +244,8 @@ Version = tuple[str, datetime | None, int]
 
 # Tokens that Mollie gave while the row was locked, by the version of those before, until they are written.
 _unwritten: dict[Version, Tokens] = {}
-_unwritten_lock = threading.Lock()
+# One thread at a time asks for an organization. Some organizations share a lock, and then wait for each other.
+_locks = [threading.Lock() for _ in range(64)]
 
 
 def _version(row: Organization) -> Version:
@@ -258,7 +259,7 @@ def _refresh_unclaimed(pk: int, rejected: str) -> str:
     So nothing is claimed: the key in the row makes every other process get the same answer. What Mollie says is written
     when the transaction is over, and until then remembered here.
     """
-    with _unwritten_lock:
+    with _locks[pk % len(_locks)]:
         row = Organization.objects.get(pk=pk)
         token = _find_token(row, rejected, LEAST_LIFE)
         is_known = _version(row) in _unwritten
