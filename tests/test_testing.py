@@ -59,6 +59,22 @@ def test_nobody_but_mollie_can_be_reached():
         requests.get("https://shop.example/", timeout=1)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://api.mollie.com.evil.example",
+        "https://api.mollie.com@evil.example",
+        "https://api.mollie.com:8443",
+        "http://api.mollie.com",
+    ],
+)
+def test_host_that_only_begins_like_mollie_cannot_be_reached(mollie_sandbox, origin):
+    headers = {"Authorization": f"Bearer {conf.MOLLIE_ONBOARDING_ACCESS_TOKEN}"}
+    assert requests.get("https://api.mollie.com/v2/clients", headers=headers, timeout=1).ok
+    with pytest.raises(requests.ConnectionError, match="Only Mollie"):
+        requests.get(f"{origin}/v2/clients", headers=headers, timeout=1)
+
+
 def test_unknown_address_of_mollie_is_a_dead_connection():
     with sandbox_mollie(), pytest.raises(requests.ConnectionError):
         requests.get("https://api.mollie.com/v2/nothing", timeout=1)
