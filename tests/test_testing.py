@@ -10,14 +10,14 @@ import pytest
 import requests
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.test import TestCase
+from django.test import Client, TestCase
 from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import MollieConnectionError, NotConnectedError
 from mollie_onboarding.models import DeliveryStatus, Organization, Status
-from mollie_onboarding.testing import STATES, later, make_merchant, play_mollie, sandbox_mollie
+from mollie_onboarding.testing import MERCHANT, STATES, later, make_merchant, play_mollie, sandbox_mollie
 from mollie_onboarding.testing.fixtures import pytest_collection_modifyitems
 
 # What is true of a merchant in each state: the row's status, what the page says to machines, whose turn it is.
@@ -118,6 +118,31 @@ def test_site_on_plain_http_works_too(db, settings):
     settings.MOLLIE_ONBOARDING_BASE_URL = "http://localhost:8000"
     with play_mollie():
         assert make_merchant("connected").page_status == "connected"
+
+
+def test_no_limit_of_the_site_ends_the_invitations_of_a_test(db, settings):
+    """All merchants share one address, and all browsers one network."""
+    settings.MOLLIE_ONBOARDING_MAIL_LIMIT = "2/d"
+    with play_mollie():
+        sent = [make_merchant("invited").client_link.send_count for _ in range(4)]
+    assert sent == [1] * 4
+
+
+def test_no_limit_of_the_site_ends_the_sign_ups_of_a_test(db, settings):
+    settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = "2/h"
+    with play_mollie():
+        statuses = [
+            Client().post("/onboarding/signup/", MERCHANT | {"city": f"Dorp {number}"}).status_code
+            for number in range(4)
+        ]
+    assert statuses == [200] * 4
+
+
+def test_limit_that_a_test_sets_counts(db, settings):
+    with play_mollie():
+        settings.MOLLIE_ONBOARDING_MAIL_LIMIT = "1/d"
+        sent = [make_merchant("invited").client_link.send_count for _ in range(2)]
+    assert sent == [1, 0]
 
 
 def test_sandbox_that_is_not_installed_is_named(settings):
