@@ -191,6 +191,18 @@ def test_states_that_the_row_alone_does_not_show(make_merchant):
             services.get_access_token(merchant.organization)
 
 
+def test_merchant_with_a_login_is_logged_in(make_merchant, settings, operator):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    merchant = make_merchant("connected", user=operator)
+    assert merchant.page_status == "connected"
+    assert merchant.client_link.user == operator
+
+
+def test_merchant_without_a_login_needs_none(make_merchant, settings):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    assert make_merchant("connected").page_status == "connected"
+
+
 def test_merchants_of_one_test_are_different_people(make_merchant):
     first, second = make_merchant("connected"), make_merchant("connected")
     assert first.organization != second.organization
