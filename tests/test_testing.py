@@ -40,7 +40,8 @@ TRUTHS = {
     "disconnected": (Status.CONNECTED, "lost"),
 }
 
-pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
+django_db = pytest.mark.django_db
+pytestmark = django_db(databases=["default", "mollie_sandbox"])
 
 
 def test_sandbox_answers_in_place_of_mollie(make_client_link):
@@ -300,20 +301,19 @@ class Item:
 
 
 @pytest.mark.parametrize(
-    ("item", "options"),
+    ("item", "mark"),
     [
-        (Item("mollie_sandbox"), {"databases": "__all__"}),
+        (Item("mollie_sandbox"), django_db(databases="__all__")),
         (
-            Item("mollie_sandbox", mark=pytest.mark.django_db(transaction=True)),
-            {"transaction": True, "databases": "__all__"},
+            Item("mollie_sandbox", mark=django_db(transaction=True)),
+            django_db(transaction=True, databases="__all__"),
         ),
-        (
-            Item("mollie_sandbox", mark=pytest.mark.django_db(databases=["default"])),
-            {"databases": ["default"]},
-        ),
+        (Item("mollie_sandbox", mark=django_db(True)), django_db(True, databases="__all__")),
+        (Item("mollie_sandbox", mark=django_db(databases=["default"])), django_db(databases=["default"])),
+        (Item("mollie_sandbox", mark=django_db(True, False, [])), django_db(True, False, [])),
         (Item("db"), None),
     ],
 )
-def test_tests_that_use_mollie_may_use_its_database(item, options):
+def test_tests_that_use_mollie_may_use_its_database(item, mark):
     pytest_collection_modifyitems([item])
-    assert (item.mark.kwargs if item.mark else None) == options
+    assert item.mark == (mark.mark if mark else None)
