@@ -126,6 +126,7 @@ TESTS = {
         "test_lessons_33_comparison_takes_constant_time",
         "test_lessons_33_no_secret_is_compared_by_equality",
         "test_lessons_33_nonce_of_the_form_reaches_the_database_as_a_digest_only",
+        "test_lessons_33_reference_is_proven_before_the_database_is_asked",
         "test_lessons_33_state_and_cookie_reach_the_database_as_digests_only",
         "test_lessons_33_state_of_the_way_back_reaches_the_database_as_a_digest_only",
         "test_lessons_33_token_of_the_link_is_proven_before_the_database_is_asked",
