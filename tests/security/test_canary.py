@@ -277,15 +277,17 @@ def test_no_export_holds_a_secret(life, operator):
             assert url not in text, name
 
 
-def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator):
+def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator, make_client_link):
     life.live()
     batch = services.create_batch(ClientLink.objects.all(), pk=uuid.uuid4(), actor=operator)
     services.start_batch(batch, operator)
     life.end()
+    deletable = make_client_link()  # at Mollie now, and never connected
+    life.secrets.add(state_of(authorization_url(life.browser.press(deletable))))
     browser = Client()
     browser.force_login(operator)
     pages = {
-        "clientlink": ("mail", "mail_html", "send", "cancel", "review", "share", "reminders", "delete"),
+        "clientlink": ("mail", "mail_html", "send", "cancel", "review", "share", "reminders", "no-reminders"),
         "organization": ("send", "read", "revoke", "disconnect"),
         "batch": ("change", "progress", "history"),
     }
@@ -299,10 +301,14 @@ def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator):
         reverse(f"admin:mollie_onboarding_{name}")
         for name in ("clientlink_funnel", "clientlink_import", "clientlink_export", "batch_changelist")
     ]
+    paths.append(reverse("admin:mollie_onboarding_clientlink_delete", args=[deletable.pk]))
     for path in paths:
-        text = browser.get(path).content.decode()
+        response = browser.get(path)
+        assert response.status_code == 200, path
+        text = response.content.decode()
         life.assert_absent(text, path)
         assert life.row.merchant_path() not in text, path
+        assert deletable.merchant_path() not in text, path
 
 
 def test_no_preview_of_an_import_holds_a_secret(life, operator):
