@@ -105,8 +105,9 @@ TESTS = {
     28: ["test_lessons_28_create_after_a_lost_answer_takes_the_same_key_and_link"],
     29: [
         "test_lessons_29_client_link_is_redeemed_once_without_a_redirect_uri",
+        "test_lessons_29_code_with_the_state_of_another_browsers_flow_is_refused",
+        "test_lessons_29_each_flow_of_one_browser_connects_its_own_merchant",
         "test_lessons_29_plain_authorize_sends_the_same_redirect_uri_twice",
-        "test_lessons_29_state_of_one_merchant_never_connects_another",
     ],
     30: [
         "test_lessons_30_a_megabyte_is_refused_at_once",

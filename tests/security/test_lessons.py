@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -14,6 +14,7 @@ from mollie_onboarding.exceptions import StateError
 from mollie_onboarding.links import sign_link
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Organization, Status
 from mollie_onboarding.mollie_api import MollieAPI
+from mollie_onboarding.sandbox.models import Authorization
 from mollie_onboarding.services import completing
 from mollie_onboarding.state import cookie_name, digest
 from tests.conftest import MERCHANT, Browser, authorization_url, page_status, reread, state_of
@@ -198,15 +199,41 @@ def test_lessons_29_client_link_is_redeemed_once_without_a_redirect_uri(leave, s
     assert not any(kwargs.values())
 
 
-def test_lessons_29_state_of_one_merchant_never_connects_another(leave, sandbox):
-    """Two flows in one browser, with the states exchanged: each connects its own row, whatever the order."""
+def code_of(callback: str) -> str:
+    return parse_qs(urlsplit(callback).query)["code"][0]
+
+
+def test_lessons_29_code_with_the_state_of_another_browsers_flow_is_refused(leave, sandbox):
+    """Whichever of the two browsers brings it. Within one browser only PKCE could tell, which Mollie does not document."""
+    first, one, to_first = leave(organization_name="First")
+    second, two, to_second = leave(organization_name="Second")
+    before = dump()
+    for browser, own, foreign in ((one, to_first, to_second), (two, to_second, to_first)):
+        crossed = {"state": state_of(foreign), "code": code_of(own)}
+        assert_refused(browser.get(CALLBACK, crossed), sandbox, before)
+    for row, browser, callback in ((first, one, to_first), (second, two, to_second)):
+        assert browser.come_back(callback).status_code == 303
+        assert_connected(row, callback)
+
+
+def test_lessons_29_each_flow_of_one_browser_connects_its_own_merchant(leave, sandbox):
+    """Also where they end in another order than they began."""
     first, browser, to_first = leave(organization_name="First")
     second, _, to_second = leave(browser, organization_name="Second")
     browser.come_back(to_second)
+    assert_connected(second, to_second)
     assert reread(first).organization is None
     browser.come_back(to_first)
-    assert reread(first).organization != reread(second).organization
-    assert {reread(first).status, reread(second).status} == {Status.CONNECTED}
+    assert_connected(first, to_first)
+    assert_connected(second, to_second)
+
+
+def assert_connected(row: ClientLink, callback: str) -> None:
+    """With the organization whose owner consented before this callback."""
+    row = reread(row)
+    assert row.status == Status.CONNECTED
+    authorization = Authorization.objects.get(code=code_of(callback))
+    assert row.organization.organization_id == authorization.organization_id
 
 
 @pytest.mark.parametrize("name", ["state", "code", "error", "error_description"])
