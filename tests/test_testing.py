@@ -199,6 +199,16 @@ def test_merchant_with_a_login_is_logged_in(make_merchant, settings, operator):
     assert merchant.client_link.user == operator
 
 
+def test_login_of_a_merchant_ends_with_the_session(make_merchant, settings, operator):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    merchant = make_merchant("invited", user=operator)
+    with later(seconds=settings.SESSION_COOKIE_AGE + 1):
+        assert merchant.press().status_code == 403
+        merchant.browser.force_login(operator)
+        merchant.connect()
+        assert merchant.page_status == "connected"
+
+
 def test_merchant_without_a_login_needs_none(make_merchant, settings):
     settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
     assert make_merchant("connected").page_status == "connected"
