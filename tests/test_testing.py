@@ -10,14 +10,14 @@ import pytest
 import requests
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.test import TestCase
+from django.test import Client, TestCase
 from django.utils import timezone
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
 from mollie_onboarding.exceptions import MollieConnectionError, NotConnectedError
 from mollie_onboarding.models import DeliveryStatus, Organization, Status
-from mollie_onboarding.testing import STATES, later, make_merchant, play_mollie, sandbox_mollie
+from mollie_onboarding.testing import MERCHANT, STATES, later, make_merchant, play_mollie, sandbox_mollie
 from mollie_onboarding.testing.fixtures import pytest_collection_modifyitems
 
 # What is true of a merchant in each state: the row's status, what the page says to machines, whose turn it is.
@@ -40,7 +40,8 @@ TRUTHS = {
     "disconnected": (Status.CONNECTED, "lost"),
 }
 
-pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
+django_db = pytest.mark.django_db
+pytestmark = django_db(databases=["default", "mollie_sandbox"])
 
 
 def test_sandbox_answers_in_place_of_mollie(make_client_link):
@@ -57,6 +58,22 @@ def test_sandbox_answers_where_the_api_has_a_path(make_client_link, settings):
 def test_nobody_but_mollie_can_be_reached():
     with sandbox_mollie(), pytest.raises(requests.ConnectionError):
         requests.get("https://shop.example/", timeout=1)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://api.mollie.com.evil.example",
+        "https://api.mollie.com@evil.example",
+        "https://api.mollie.com:8443",
+        "http://api.mollie.com",
+    ],
+)
+def test_host_that_only_begins_like_mollie_cannot_be_reached(mollie_sandbox, origin):
+    headers = {"Authorization": f"Bearer {conf.MOLLIE_ONBOARDING_ACCESS_TOKEN}"}
+    assert requests.get("https://api.mollie.com/v2/clients", headers=headers, timeout=1).ok
+    with pytest.raises(requests.ConnectionError, match="Only Mollie"):
+        requests.get(f"{origin}/v2/clients", headers=headers, timeout=1)
 
 
 def test_unknown_address_of_mollie_is_a_dead_connection():
@@ -104,6 +121,31 @@ def test_site_on_plain_http_works_too(db, settings):
         assert make_merchant("connected").page_status == "connected"
 
 
+def test_no_limit_of_the_site_ends_the_invitations_of_a_test(db, settings):
+    """All merchants share one address, and all browsers one network."""
+    settings.MOLLIE_ONBOARDING_MAIL_LIMIT = "2/d"
+    with play_mollie():
+        sent = [make_merchant("invited").client_link.send_count for _ in range(4)]
+    assert sent == [1] * 4
+
+
+def test_no_limit_of_the_site_ends_the_sign_ups_of_a_test(db, settings):
+    settings.MOLLIE_ONBOARDING_SIGNUP_LIMIT = "2/h"
+    with play_mollie():
+        statuses = [
+            Client().post("/onboarding/signup/", MERCHANT | {"city": f"Dorp {number}"}).status_code
+            for number in range(4)
+        ]
+    assert statuses == [200] * 4
+
+
+def test_limit_that_a_test_sets_counts(db, settings):
+    with play_mollie():
+        settings.MOLLIE_ONBOARDING_MAIL_LIMIT = "1/d"
+        sent = [make_merchant("invited").client_link.send_count for _ in range(2)]
+    assert sent == [1, 0]
+
+
 def test_sandbox_that_is_not_installed_is_named(settings):
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "mollie_onboarding.sandbox"]
     with pytest.raises(ImproperlyConfigured, match=r"'mollie_onboarding\.sandbox'"), play_mollie():
@@ -148,6 +190,28 @@ def test_states_that_the_row_alone_does_not_show(make_merchant):
     for merchant in (lost, disconnected):
         with pytest.raises(NotConnectedError):
             services.get_access_token(merchant.organization)
+
+
+def test_merchant_with_a_login_is_logged_in(make_merchant, settings, operator):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    merchant = make_merchant("connected", user=operator)
+    assert merchant.page_status == "connected"
+    assert merchant.client_link.user == operator
+
+
+def test_login_of_a_merchant_ends_with_the_session(make_merchant, settings, operator):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    merchant = make_merchant("invited", user=operator)
+    with later(seconds=settings.SESSION_COOKIE_AGE + 1):
+        assert merchant.press().status_code == 403
+        merchant.browser.force_login(operator)
+        merchant.connect()
+        assert merchant.page_status == "connected"
+
+
+def test_merchant_without_a_login_needs_none(make_merchant, settings):
+    settings.MOLLIE_ONBOARDING_REQUIRE_LOGIN = True
+    assert make_merchant("connected").page_status == "connected"
 
 
 def test_merchants_of_one_test_are_different_people(make_merchant):
@@ -247,20 +311,19 @@ class Item:
 
 
 @pytest.mark.parametrize(
-    ("item", "options"),
+    ("item", "mark"),
     [
-        (Item("mollie_sandbox"), {"databases": "__all__"}),
+        (Item("mollie_sandbox"), django_db(databases="__all__")),
         (
-            Item("mollie_sandbox", mark=pytest.mark.django_db(transaction=True)),
-            {"transaction": True, "databases": "__all__"},
+            Item("mollie_sandbox", mark=django_db(transaction=True)),
+            django_db(transaction=True, databases="__all__"),
         ),
-        (
-            Item("mollie_sandbox", mark=pytest.mark.django_db(databases=["default"])),
-            {"databases": ["default"]},
-        ),
+        (Item("mollie_sandbox", mark=django_db(True)), django_db(True, databases="__all__")),
+        (Item("mollie_sandbox", mark=django_db(databases=["default"])), django_db(databases=["default"])),
+        (Item("mollie_sandbox", mark=django_db(True, False, [])), django_db(True, False, [])),
         (Item("db"), None),
     ],
 )
-def test_tests_that_use_mollie_may_use_its_database(item, options):
+def test_tests_that_use_mollie_may_use_its_database(item, mark):
     pytest_collection_modifyitems([item])
-    assert (item.mark.kwargs if item.mark else None) == options
+    assert item.mark == (mark.mark if mark else None)

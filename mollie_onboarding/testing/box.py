@@ -18,6 +18,8 @@ from mollie_onboarding.conf import MOLLIE_API_URL, MOLLIE_AUTHORIZE_URL, MOLLIE_
 
 from .transport import sandbox_mollie
 
+PLENTY = "1000000/d"  # all merchants of a test share one address, and all browsers one network
+
 
 @contextmanager
 def play_mollie() -> Iterator[ModuleType]:
@@ -25,8 +27,8 @@ def play_mollie() -> Iterator[ModuleType]:
 
     What comes is `mollie_onboarding.sandbox.service`: faults (`add_fault`), habits (`set_switch`), the merchant's doings in
     Mollie's dashboard (`move_onboarding`, `revoke_authorizations`), and what was asked (`calls`). Credentials, encryption
-    keys and base URL are the site's, or made up where it has none. Raises `ImproperlyConfigured` where the sandbox is
-    not installed.
+    keys and base URL are the site's, or made up where it has none; its limits of mails and sign-ups are lifted. Raises
+    `ImproperlyConfigured` where the sandbox is not installed.
     """
     if not apps.is_installed("mollie_onboarding.sandbox"):
         raise ImproperlyConfigured(
@@ -55,6 +57,8 @@ def _fitting_settings() -> dict[str, Any]:
         "MOLLIE_ONBOARDING_API_URL": MOLLIE_API_URL,
         "MOLLIE_ONBOARDING_AUTHORIZE_URL": MOLLIE_AUTHORIZE_URL,
         "MOLLIE_ONBOARDING_LINK_HOSTS": list(MOLLIE_LINK_HOSTS),
+        "MOLLIE_ONBOARDING_MAIL_LIMIT": PLENTY,
+        "MOLLIE_ONBOARDING_SIGNUP_LIMIT": PLENTY,
         "MOLLIE_SANDBOX_CLIENT_ID": ours["MOLLIE_ONBOARDING_CLIENT_ID"],
         "MOLLIE_SANDBOX_CLIENT_SECRET": ours["MOLLIE_ONBOARDING_CLIENT_SECRET"],
         "MOLLIE_SANDBOX_ACCESS_TOKEN": ours["MOLLIE_ONBOARDING_ACCESS_TOKEN"],

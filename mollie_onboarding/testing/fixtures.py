@@ -11,6 +11,10 @@ from .box import play_mollie
 from .merchants import Merchant
 from .merchants import make_merchant as make
 
+DATABASES_AT = (
+    2  # where `databases` stands among the arguments of `django_db`, which may come without their names
+)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,10 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "mollie_sandbox" not in getattr(item, "fixturenames", ()):
             continue
-        marker = item.get_closest_marker("django_db")
-        options = dict(marker.kwargs) if marker else {}
-        if "databases" not in options:
-            item.add_marker(pytest.mark.django_db(**options, databases="__all__"), append=False)
+        marker = item.get_closest_marker("django_db") or pytest.mark.django_db.mark
+        if len(marker.args) <= DATABASES_AT and "databases" not in marker.kwargs:
+            options = {**marker.kwargs, "databases": "__all__"}
+            item.add_marker(pytest.mark.django_db(*marker.args, **options), append=False)
 
 
 @pytest.fixture

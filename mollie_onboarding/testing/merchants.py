@@ -37,11 +37,16 @@ MERCHANT: dict[str, Any] = {
 
 
 class Merchant:
-    """One merchant: the client link, and a browser of their own. Each deed is what the person does, to the last click."""
+    """One merchant: the client link, and a browser of their own. Each deed is what the person does, to the last click.
+
+    Whoever has a user of the platform is logged in there.
+    """
 
     def __init__(self, client_link: ClientLink) -> None:
         self.pk = client_link.pk
         self.browser = Client()
+        if client_link.user is not None:
+            self.browser.force_login(client_link.user)
         self.authorization_url = ""  # at Mollie, where the last press of the button led
 
     @property

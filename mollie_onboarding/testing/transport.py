@@ -22,7 +22,7 @@ from mollie_onboarding.sandbox.transport import send
 def _answer(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
     """What the sandbox says to a request; a dropped connection is the ConnectionError that a socket would give."""
     url = str(request.url)
-    if not url.startswith(conf.MOLLIE_ONBOARDING_API_URL):
+    if _origin_of(url) != _origin_of(conf.MOLLIE_ONBOARDING_API_URL):
         raise requests.ConnectionError("Only Mollie can be reached in this test.", request=request)
     headers = {name: str(value) for name, value in request.headers.items()}
     body = request.body.encode() if isinstance(request.body, str) else request.body or b""
@@ -42,8 +42,17 @@ def _answer(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any)
     return self.build_response(request, raw)
 
 
+def _origin_of(url: str) -> tuple[str, str]:
+    """Scheme and host: an address that begins like Mollie's may go on as somebody else's."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
 @contextmanager
 def sandbox_mollie() -> Iterator[None]:
-    """Answer every call to Mollie from the sandbox, in every thread of this process. Nothing is retried on the way."""
+    """Answer every call to Mollie from the sandbox, in every thread of this process. Nothing is retried on the way.
+
+    It takes the place of `requests`' adapter, so it holds back no other HTTP library.
+    """
     with mock.patch.object(HTTPAdapter, "send", _answer):
         yield

@@ -6,6 +6,7 @@ import logging
 import re
 import uuid
 import zipfile
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -16,11 +17,13 @@ from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Model
+from django.dispatch import Signal
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
-from mollie_onboarding import services, tasks
+from mollie_onboarding import services, signals, tasks
 from mollie_onboarding.exceptions import MollieError, NotConnectedError
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization
 from mollie_onboarding.sandbox.models import Authorization as SandboxAuthorization
@@ -55,8 +58,10 @@ class Life:
         organization = self.organization
         expire(organization)
         services.get_access_token(organization)
+        self.sandbox.move_onboarding(organization.organization_id, "in-review", False, False)
         services.check_onboarding_status(organization)
         self.refresh_through_a_fault()
+        self.lose_and_connect_again()
         call_command("sync_onboarding_status")
         call_command("check_mollie")
         call_command("rotate_token_keys")
@@ -101,6 +106,16 @@ class Life:
                 services.get_access_token(self.organization)
         services.get_access_token(self.organization)
 
+    def lose_and_connect_again(self) -> None:
+        """The merchant takes the access back at Mollie, and a refresh finds out."""
+        self.collect()
+        self.sandbox.revoke_authorizations(self.organization.organization_id)
+        expire(self.organization)
+        with pytest.raises(NotConnectedError):
+            services.get_access_token(self.organization)
+        self.visit("allow")
+        assert self.organization.is_connected
+
     def collect(self) -> None:
         self.secrets |= set(SandboxToken.objects.values_list("value", flat=True))
         self.secrets |= set(SandboxAuthorization.objects.values_list("code", flat=True))
@@ -143,30 +158,61 @@ def test_lessons_20_no_log_line_holds_a_secret(life, caplog):
     life.assert_absent(repr([record.__dict__ for record in caplog.records]), "a log record")
 
 
-def test_no_mail_task_or_signal_holds_a_secret(life, monkeypatch):
-    heard: list[str] = []
-    for task in (tasks.send_onboarding_link, tasks.send_connected_notice, tasks.revoke_tokens):
-        enqueue = type(task).enqueue
+SIGNALS = {name: signal for name, signal in vars(signals).items() if isinstance(signal, Signal)}
 
-        def spy(self: Any, *args: Any, enqueue: Any = enqueue, **kwargs: Any) -> Any:
-            heard.append(f"{self.name} {args} {kwargs}")
-            return enqueue(self, *args, **kwargs)
 
-    monkeypatch.setattr(type(task), "enqueue", spy)
-    original = services.announcing.announce
+def readable(value: Any) -> str:
+    """What a receiver can read of an argument: of a row all columns that it has, and those of the rows behind it."""
+    if not isinstance(value, Model):
+        return repr(value)
+    behind = " ".join(readable(row) for row in value._state.fields_cache.values())
+    return f"{value!r} {value} {vars(value)} {behind}"
 
-    def announce(event: Event) -> None:
-        heard.append(f"{event.data} {event.organization!r} {vars(event.organization or event)}")
-        original(event)
 
-    for module in ("announcing", "completing", "creation", "sending", "status", "refreshing"):
-        monkeypatch.setattr(f"mollie_onboarding.services.{module}.announce", announce)
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, str]]]:
+    """What the platform is told by signals: the name, and all arguments."""
+    heard: list[tuple[str, str]] = []
+
+    def listen(name: str) -> Callable[..., None]:
+        def receive(sender: Any, signal: Signal, **arguments: Any) -> None:
+            told = " ".join(f"{key} {readable(value)}" for key, value in arguments.items())
+            heard.append((name, f"{sender!r} {told}"))
+
+        return receive
+
+    receivers = {name: listen(name) for name in SIGNALS}
+    for name, receive in receivers.items():
+        SIGNALS[name].connect(receive)
+    yield heard
+    for name, receive in receivers.items():
+        SIGNALS[name].disconnect(receive)
+
+
+@pytest.mark.django_db(databases=["default", "mollie_sandbox"], transaction=True)
+def test_no_mail_task_or_signal_holds_a_secret(life, heard, monkeypatch):
+    """With real commits, after which signals are sent and tasks are queued."""
+    task_class = type(tasks.send_onboarding_link)
+    enqueue = task_class.enqueue
+    queued: list[str] = []
+
+    def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        queued.append(f"{self.name} {args} {kwargs}")
+        return enqueue(self, *args, **kwargs)
+
+    monkeypatch.setattr(task_class, "enqueue", spy)
     life.live()
     life.end()
-    assert heard
-    life.assert_absent("\n".join(heard), "a task or a signal")
-    life.assert_absent("\n".join(f"{message.message().as_string()}" for message in mail.outbox), "a mail")
+    assert {name for name, _ in heard} == set(SIGNALS)
+    life.assert_absent(str(heard), "a signal")
+    assert {text.split()[0] for text in queued} == {
+        "send_onboarding_link",
+        "send_connected_notice",
+        "revoke_tokens",
+    }
+    life.assert_absent(str(queued), "a task")
     assert mail.outbox
+    life.assert_absent("\n".join(message.message().as_string() for message in mail.outbox), "a mail")
 
 
 def test_no_repr_holds_a_secret(life):
@@ -231,15 +277,17 @@ def test_no_export_holds_a_secret(life, operator):
             assert url not in text, name
 
 
-def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator):
+def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator, make_client_link):
     life.live()
     batch = services.create_batch(ClientLink.objects.all(), pk=uuid.uuid4(), actor=operator)
     services.start_batch(batch, operator)
     life.end()
+    deletable = make_client_link()  # at Mollie now, and never connected
+    life.secrets.add(state_of(authorization_url(life.browser.press(deletable))))
     browser = Client()
     browser.force_login(operator)
     pages = {
-        "clientlink": ("mail", "mail_html", "send", "cancel", "review", "share", "reminders", "delete"),
+        "clientlink": ("mail", "mail_html", "send", "cancel", "review", "share", "reminders", "no-reminders"),
         "organization": ("send", "read", "revoke", "disconnect"),
         "batch": ("change", "progress", "history"),
     }
@@ -253,10 +301,14 @@ def test_no_batch_funnel_preview_or_confirmation_holds_a_secret(life, operator):
         reverse(f"admin:mollie_onboarding_{name}")
         for name in ("clientlink_funnel", "clientlink_import", "clientlink_export", "batch_changelist")
     ]
+    paths.append(reverse("admin:mollie_onboarding_clientlink_delete", args=[deletable.pk]))
     for path in paths:
-        text = browser.get(path).content.decode()
+        response = browser.get(path)
+        assert response.status_code == 200, path
+        text = response.content.decode()
         life.assert_absent(text, path)
         assert life.row.merchant_path() not in text, path
+        assert deletable.merchant_path() not in text, path
 
 
 def test_no_preview_of_an_import_holds_a_secret(life, operator):

@@ -10,7 +10,7 @@ from django.http import SimpleCookie
 from mollie_onboarding.links import sign_link, sign_reference
 from mollie_onboarding.models import ClientLink
 from mollie_onboarding.state import cookie_name
-from tests.conftest import MERCHANT, Browser, authorization_url
+from tests.conftest import MERCHANT, Browser, authorization_url, state_of
 
 from .addresses import every_address
 
@@ -118,13 +118,21 @@ def test_return_from_mollie_has_its_headers_whatever_became_of_it(sandbox, make_
 
 
 def test_lessons_15_code_and_state_are_in_no_page(sandbox, make_client_link):
+    """But for the form of another browser, by which the merchant has the link mailed: the state is its hidden field."""
     browser = Browser(enforce_csrf_checks=True)
     row = make_client_link()
     callback = sandbox.visit(authorization_url(browser.press(row)))
-    code = callback.split("code=")[1].split("&")[0]
-    pages = [browser.come_back(callback), browser.come_back(callback), browser.get(row.merchant_path())]
-    for page in pages:
-        assert code not in page.content.decode() + str(page.headers)
+    code, state = callback.split("code=")[1].split("&")[0], state_of(callback)
+    pages = [Browser().come_back(callback)]
+    pages += [browser.come_back(callback), browser.come_back(callback), browser.get(row.merchant_path())]
+    assert [page.status_code for page in pages] == [400, 303, 303, 200]
+    field = f'<input type="hidden" name="state" value="{state}">'
+    texts = [page.content.decode() for page in pages]
+    assert [text.count(field) for text in texts] == [1, 0, 0, 0]
+    for page, text in zip(pages, texts, strict=True):
+        seen = text.replace(field, "") + str(page.headers) + str(page.cookies)
+        assert code not in seen
+        assert state not in seen
 
 
 def test_way_back_has_its_headers(sandbox):

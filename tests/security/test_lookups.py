@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
 PACKAGE = Path(mollie_onboarding.__file__).parent
 CALLBACK = "/onboarding/callback/"
+TABLE = ClientLink._meta.db_table
 
 # No visitor gives either side of these: the platform's code names the token that Mollie refused, and the body is ours.
 KNOWN = {
@@ -72,8 +73,19 @@ def test_lessons_33_nonce_of_the_form_reaches_the_database_as_a_digest_only(stat
 
 
 def test_lessons_33_token_of_the_link_is_proven_before_the_database_is_asked(statements):
-    assert "client_link" not in statements("/onboarding/link/nonsense.1.nonsense/", {})
-    assert "client_link" not in statements("/onboarding/signup/", {"for": sign_reference("7")[:-1]})
+    path = ClientLink.objects.get().merchant_path()
+    assert TABLE in statements(path, {})
+    for forged in ("/onboarding/link/nonsense.1.nonsense/", f"{path[:-2]}/"):
+        assert TABLE not in statements(forged, {})
+
+
+def test_lessons_33_reference_is_proven_before_the_database_is_asked(statements):
+    token = statements.browser.cookies["csrftoken"].value
+    data = {**MERCHANT, "csrfmiddlewaretoken": token}
+    reference = sign_reference("7")
+    assert TABLE in statements(f"/onboarding/signup/?for={reference}", data, "post")
+    assert TABLE not in statements(f"/onboarding/signup/?for={reference[:-1]}", data, "post")
+    assert TABLE not in statements("/onboarding/signup/", {"for": reference[:-1]})
 
 
 @pytest.mark.parametrize("what", ["browser", "link", "reference"])

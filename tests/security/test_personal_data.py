@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import secrets
 import uuid
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.test import TestCase
 from mollie_onboarding import services, tasks
 from mollie_onboarding.exceptions import MollieError
 from mollie_onboarding.models import ClientLink, Event, Organization
+from mollie_onboarding.sandbox.models import Authorization, Token
 from tests.conftest import MERCHANT, Browser, authorization_url, reread
 from tests.test_tokens import expire
 
@@ -110,10 +112,36 @@ def test_no_command_names_a_person(sandbox, capsys):
     assert_nobody("".join(capsys.readouterr()), "a command's output")
 
 
-def test_no_history_names_a_person_or_holds_a_secret(sandbox):
+@pytest.fixture
+def made(monkeypatch) -> set[str]:
+    """What this app makes at random: states, cookies, and nonces of forms."""
+    made: set[str] = set()
+    token_urlsafe = secrets.token_urlsafe
+
+    def watch(*args: Any) -> str:
+        made.add(value := token_urlsafe(*args))
+        return value
+
+    monkeypatch.setattr(secrets, "token_urlsafe", watch)
+    return made
+
+
+def test_no_history_names_a_person_or_holds_a_secret(sandbox, settings, made):
     go_through_everything(sandbox)
+    tokens = set(Token.objects.values_list("value", flat=True))
+    codes = set(Authorization.objects.values_list("code", flat=True))
+    assert len(made) > 2  # the form's nonce, the cookie, the states
+    assert len(tokens) > 2
+    assert codes
+    keys = {
+        settings.MOLLIE_ONBOARDING_CLIENT_SECRET,
+        settings.MOLLIE_ONBOARDING_ACCESS_TOKEN,
+        *settings.MOLLIE_ONBOARDING_ENCRYPTION_KEYS,
+    }
     assert Event.objects.count() > 5
-    assert_nobody(json.dumps(list(Event.objects.values_list("kind", "data"))), "the history")
+    history = json.dumps(list(Event.objects.values_list("kind", "data")))
+    assert_nobody(history, "the history")
+    assert [secret for secret in made | tokens | codes | keys if secret in history] == []
 
 
 def test_tasks_carry_ids_and_nothing_else(sandbox, workers, make_client_link):
