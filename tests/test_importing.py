@@ -82,6 +82,15 @@ def test_every_column_is_imported(operator):
     assert (event.kind, event.client_link, event.actor) == ("created", row, operator)
 
 
+@pytest.mark.parametrize("updates", [False, True])
+def test_history_of_an_import_waits_for_no_signal(make_client_link, operator, updates):
+    """Such an event has none, so `announce_overdue` must not find it."""
+    make_client_link(**merchant(1, city="Utrecht"))
+    write(merchant(1), merchant(2), actor=operator, updates=updates)
+    assert Event.objects.count() == 1 + updates
+    assert not Event.objects.filter(announced_at=None).exists()
+
+
 def test_batch_is_prepared_and_not_started(operator):
     _report, batch = write(merchant(1), merchant(2), actor=operator)
     assert batch

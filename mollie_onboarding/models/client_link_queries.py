@@ -98,18 +98,10 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
             columns = columns_to_write(held[pk], changes, now)
             self.filter(pk=pk).update(**columns)
             held[pk].set_columns(columns)
-        Event.objects.using(self.db).bulk_create(
-            Event(
-                kind="edited",
-                client_link_id=pk,
-                actor=actor,
-                data={"columns": told},
-                at=now,
-                announced_at=now,
-            )
-            for pk, changes in edits.items()
-            if (told := columns_to_tell(changes))
-        )
+        told = {
+            pk: {"columns": columns} for pk, changes in edits.items() if (columns := columns_to_tell(changes))
+        }
+        Event.objects.db_manager(self.db).record_for_each("edited", told, actor=actor, data=told)
         return moved
 
     def note_opening(self, pk: uuid.UUID, now: datetime) -> bool:

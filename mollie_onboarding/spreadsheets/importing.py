@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext
 
 from mollie_onboarding.models import (
@@ -214,10 +213,7 @@ class Import:
         for row in new_rows:
             row.created_by = actor
         ClientLink.objects.bulk_create(new_rows)
-        now = timezone.now()
-        Event.objects.bulk_create(
-            Event(kind="created", client_link_id=row.pk, actor=actor, at=now) for row in new_rows
-        )
+        Event.objects.record_for_each("created", [row.pk for row in new_rows], actor=actor)
         edits = {row.pk: row.edits() for row in _client_links(outcomes, Becomes.UPDATED)}
         moved = ClientLink.objects.write_edits(held, edits, actor=actor)
         to_mail = new_rows + [held[pk] for pk in edits if _waits_for_mail(held[pk], pk in moved)]
