@@ -649,6 +649,14 @@ def test_wrong_rows_can_be_corrected_and_uploaded_again():
     assert counts(Import(mended).preview()) == {"new": 2}
 
 
+@pytest.mark.parametrize("name", ["error", "Error:", " ERROR "])
+def test_wrong_rows_have_one_column_of_errors(name):
+    content = make_csv([*JAN, name], [*merchant(1, country="").values(), "old"])
+    header, cells = wrong_rows(Import(Spreadsheet(content)))
+    assert header == ["error", *JAN]
+    assert "old" not in cells
+
+
 def test_wrong_rows_of_an_export_keep_their_references(make_client_link, operator):
     row = make_client_link(**merchant(1, reference="-12"))
     exported = "".join(stream_csv(export_rows(ClientLink.objects.all())))

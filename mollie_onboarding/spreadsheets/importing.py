@@ -22,8 +22,8 @@ from mollie_onboarding.models import (
     Event,
     Reason,
     label_of,
+    locked,
 )
-from mollie_onboarding.models.locks import locked
 from mollie_onboarding.services import reason_not_to_send
 
 from .columns import IMPORTED_COLUMNS, undo_neutralizing
