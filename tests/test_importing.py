@@ -238,13 +238,63 @@ def test_same_address_and_organization_are_skipped_however_they_are_written(make
     assert counts(preview({**same, "organization_name": "Bakkerij Jansen Zuid"})) == {"new": 1}
 
 
+@pytest.mark.parametrize(("here", "given"), [("shop-1", ""), ("", "shop-1"), ("", "")])
+def test_same_address_and_organization_are_known_where_a_reference_is_missing(
+    make_client_link, operator, here, given
+):
+    row = make_client_link(reference=here, city="Utrecht")
+    report, _batch = write({**JAN, "reference": given}, actor=operator, updates=True)
+    assert counts(report) == {"updated": 1}
+    row.refresh_from_db()
+    assert (row.reference, row.city) == (here or given, "Amsterdam")
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_second_shop_of_an_owner_is_another_merchant(make_client_link, operator, updates):
+    """Also where both have one name: the platform's own reference says that they are two."""
+    first = make_client_link(reference="shop-1", city="Utrecht")
+    report, _batch = write({**JAN, "reference": "shop-2"}, actor=operator, updates=updates)
+    assert counts(report) == {"new": 1}
+    first.refresh_from_db()
+    assert (first.reference, first.city) == ("shop-1", "Utrecht")
+    assert ClientLink.objects.exclude(pk=first.pk).get().reference == "shop-2"
+
+
+def test_two_shops_of_an_owner_in_one_file(operator):
+    shops = [{**JAN, "reference": reference} for reference in ("shop-1", "shop-2", "")]
+    report, _batch = write(*shops, actor=operator)
+    assert counts(report) == {"new": 2, "skipped": 1}
+    assert reasons(report) == [("The same merchant is in row 3.", [4], 1)]
+
+
+@pytest.mark.parametrize("size", [1, 500])
+@pytest.mark.parametrize(("here", "first"), [("", "shop-1"), ("shop-1", ""), ("shop-1", "shop-1")])
+def test_second_shop_in_the_file_of_a_merchant_who_is_here(
+    make_client_link, operator, monkeypatch, size, here, first
+):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", size)
+    row = make_client_link(reference=here, city="Utrecht")
+    shops = [{**JAN, "reference": reference} for reference in (first, "shop-2")]
+    previewed = preview(*shops, updates=True)
+    report, _batch = write(*shops, actor=operator, updates=True)
+    assert counts(previewed) == counts(report) == {"updated": 1, "new": 1}
+    row.refresh_from_db()
+    assert (row.reference, row.city) == ("shop-1", "Amsterdam")
+
+
+def test_shop_with_a_reference_below_the_same_one_without(make_client_link):
+    make_client_link(reference="", city="Utrecht")
+    report = preview({**JAN, "reference": ""}, JAN, updates=True)
+    assert reasons(report) == [("The same merchant is in row 2.", [3], 1)]
+
+
 def test_empty_reference_is_no_reference(make_client_link):
     make_client_link(reference="", owner_email="other@shops.example")
     assert counts(preview({**JAN, "reference": ""})) == {"new": 1}
 
 
 def test_same_merchant_twice_in_the_file_is_imported_once(operator):
-    report, _batch = write(merchant(1), merchant(2), merchant(1), merchant(9, **who(2)), actor=operator)
+    report, _batch = write(merchant(1), merchant(2), merchant(1), merchant(2, reference=""), actor=operator)
     assert counts(report) == {"new": 2, "skipped": 2}
     assert reasons(report) == [
         ("The same merchant is in row 2.", [4], 1),
@@ -252,10 +302,6 @@ def test_same_merchant_twice_in_the_file_is_imported_once(operator):
     ]
     assert report.could_be_updated == 0
     assert ClientLink.objects.count() == 2
-
-
-def who(number: int) -> dict[str, str]:
-    return {name: merchant(number)[name] for name in ("owner_email", "organization_name")}
 
 
 def test_wrong_row_is_no_merchant_that_another_could_double():
@@ -331,7 +377,7 @@ def test_update_that_is_wrong_leaves_the_merchant_alone(make_client_link, operat
 
 def test_one_merchant_is_updated_by_one_row(make_client_link, operator):
     row = make_client_link(reference="shop-1", city="Utrecht")
-    by_name = {**JAN, "reference": "shop-7", "city": "Gouda"}
+    by_name = {**JAN, "reference": "", "city": "Gouda"}
     report, _batch = write({**JAN, "owner_email": "new@shops.example"}, by_name, actor=operator, updates=True)
     assert counts(report) == {"updated": 1, "skipped": 1}
     assert reasons(report) == [("The same merchant is in row 2.", [3], 1)]

@@ -27,7 +27,7 @@ from mollie_onboarding.models import (
 from mollie_onboarding.services import reason_not_to_send
 
 from .columns import IMPORTED_COLUMNS, undo_neutralizing
-from .duplicates import Key, SeenRows, find_client_links, keys_of_cells
+from .duplicates import Key, SeenRows, find_client_links, keys_of, keys_to_look_for
 from .reading import Row, Spreadsheet
 from .resource import ClientLinkResource, GivenInstance
 
@@ -241,22 +241,29 @@ class Import:
             sentence = gettext("This row has more cells than there are columns.")
             finding = Finding(number, "", sentence, _merchant_of(cells))
             return Outcome(number, texts, Becomes.WRONG, findings=(finding,))
-        keys = keys_of_cells(cells)
-        existing = next((known[key] for key in keys if key in known), None)
-        reason = self._reason_to_skip(keys, existing)
+        existing = self._find(cells, known)
+        reason = self._reason_to_skip(cells, existing)
         if reason or (existing and not self.updates):
             finding = Finding(number, "", reason or gettext("The merchant is here already."))
             return Outcome(number, texts, Becomes.SKIPPED, findings=(finding,), could_be_updated=not reason)
         outcome = self._read(number, texts, cells, existing)
-        if outcome.becomes != Becomes.WRONG:
-            self.seen.add(keys, number)
+        if outcome.client_link:
+            self.seen.add(keys_of(outcome.client_link), number)
             if existing:
                 self.updated[existing.pk] = number
         return outcome
 
-    def _reason_to_skip(self, keys: list[Key], existing: ClientLink | None) -> str:
+    def _find(self, cells: dict[str, str], known: dict[Key, ClientLink]) -> ClientLink | None:
+        """The client link that the row is about; None for a merchant who is new."""
+        existing = next((known[key] for key in keys_to_look_for(cells) if key in known), None)
+        if existing and cells.get("reference") and not existing.reference and existing.pk in self.updated:
+            # It gets the reference of a row above, which is another one: rows with the same are among the seen ones.
+            return None
+        return existing
+
+    def _reason_to_skip(self, cells: dict[str, str], existing: ClientLink | None) -> str:
         """Why the row can neither be added nor update a client link; '' where it can."""
-        number = self.seen.find(keys) or (existing and self.updated.get(existing.pk))
+        number = self.seen.find(keys_to_look_for(cells)) or (existing and self.updated.get(existing.pk))
         if number:
             return gettext("The same merchant is in row %(row)d.") % {"row": number}
         return _reason_to_leave(existing) if existing else ""
