@@ -10,14 +10,16 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import Batch, BatchItem, ClientLink, Event, Organization, Status
+from mollie_onboarding.models.client_link_queries import ClientLinkQuerySet
 from mollie_onboarding.spreadsheets import importing
 from mollie_onboarding.spreadsheets.duplicates import find_client_links
 from mollie_onboarding.spreadsheets.importing import Becomes, Finding, Import, Report
@@ -434,7 +436,49 @@ def test_merchant_who_connects_during_the_import_is_skipped(make_client_link, op
     report, batch = write(JAN, actor=operator, updates=True)
     assert (counts(report), batch) == ({"skipped": 1}, None)
     assert reasons(report) == [("The merchant is connected.", [2], 1)]
+    assert report.sample == []
     assert rows.get().city == "Utrecht"
+
+
+def test_nobody_is_locked_before_all_rows_are_judged(make_client_link, operator, monkeypatch):
+    """A merchant who comes back from Mollie waits for the lock, and the code is good for 30 seconds."""
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    rows = [make_client_link(**merchant(number, city="Utrecht")) for number in range(5)]
+    hold = ClientLinkQuerySet.hold
+    steps: list[Any] = []
+
+    def noting(self: Any, pks: Any) -> Any:
+        steps.extend(pks)
+        return hold(self, pks)
+
+    monkeypatch.setattr(ClientLinkQuerySet, "hold", noting)
+    meanwhile(monkeypatch, lambda: steps.append("judged"))
+    report, _batch = write(*map(merchant, range(5)), actor=operator, updates=True)
+    assert counts(report) == {"updated": 5}
+    # In one order through the whole file, which is the one of whoever locks many of them.
+    keys = ClientLink.objects.filter(pk__in=[row.pk for row in rows]).order_by("pk")
+    assert steps == ["judged"] * 3 + list(keys.values_list("pk", flat=True))
+
+
+@committing
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite locks everything")
+def test_others_work_on_while_the_file_is_read(make_client_link, operator, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
+    rows = [make_client_link(**merchant(number, city="Utrecht")) for number in range(2)]
+    content_type = ContentType.objects.get_for_model(ClientLink)
+    results: list[Any] = []
+
+    def lock() -> int:
+        with transaction.atomic():
+            return len(ClientLink.objects.select_for_update(nowait=True).filter(pk=rows[0].pk))
+
+    def log() -> int:
+        LogEntry.objects.create(user=operator, content_type=content_type, action_flag=CHANGE)
+        return LogEntry.objects.count()
+
+    meanwhile(monkeypatch, lambda: results.extend(in_threads(1, lambda: (lock(), log()))))
+    write(merchant(0), merchant(1), actor=operator, updates=True)
+    assert results == [(1, 1), (1, 2)]
 
 
 def test_merchant_who_is_deleted_during_the_import_is_skipped(make_client_link, operator, monkeypatch):
@@ -453,7 +497,7 @@ def test_updates_take_one_statement_for_each_merchant_and_a_few_for_all(
     for number in range(50):
         make_client_link(**merchant(number, city="Utrecht", owner_email=f"old-{number}@shops.example"))
     file = file_of(*(merchant(number) for number in range(50)))
-    ContentType.objects.get_for_model(ClientLink)
+    ContentType.objects.get_for_model(BatchItem)
     with django_assert_max_num_queries(50 + 20):
         report, batch = Import(file, updates=True).write(uuid.uuid4(), actor=operator, description="")
     assert counts(report) == {"updated": 50}
@@ -501,15 +545,15 @@ def test_address_in_other_letters_is_mailed_no_more_than_before(make_client_link
 # All or nothing, and once.
 
 
-def fail_at(monkeypatch: Any, number: int) -> None:
-    """The database fails when that many chunks were written."""
+def fail_at(monkeypatch: Any, number: int, *, once: bool = False) -> None:
+    """The database fails with that many chunks to be written, and from then on."""
     calls = []
     bulk_create = QuerySet.bulk_create
 
     def failing(self: Any, rows: Any, *args: Any, **kwargs: Any) -> Any:
         if self.model is ClientLink:
             calls.append(1)
-            if len(calls) == number:
+            if len(calls) == number or (len(calls) > number and not once):
                 raise OperationalError("gone")
         return bulk_create(self, rows, *args, **kwargs)
 
@@ -525,6 +569,15 @@ def test_failure_in_the_middle_leaves_nothing(monkeypatch, operator):
     assert not ClientLink.objects.exists()
     assert not Batch.objects.exists()
     assert not Event.objects.exists()
+
+
+@committing
+def test_deadlock_in_the_middle_is_tried_again(monkeypatch, operator):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    fail_at(monkeypatch, 3, once=True)
+    report, batch = write(*map(merchant, range(10)), actor=operator)
+    assert counts(report) == {"new": 10}
+    assert ClientLink.objects.count() == BatchItem.objects.count() == batch.count == 10
 
 
 def test_failure_within_a_row_is_none_of_the_rows(monkeypatch):
