@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import Batch, BatchItem, ClientLink, Event, Organization, Status
+from mollie_onboarding.models.authorization_requests import AuthorizationRequestQuerySet
 from mollie_onboarding.models.client_link_queries import ClientLinkQuerySet
 from mollie_onboarding.spreadsheets import importing
 from mollie_onboarding.spreadsheets.duplicates import find_client_links
@@ -447,9 +448,9 @@ def test_nobody_is_locked_before_all_rows_are_judged(make_client_link, operator,
     hold = ClientLinkQuerySet.hold
     steps: list[Any] = []
 
-    def noting(self: Any, pks: Any) -> Any:
+    def noting(self: Any, pks: Any, **options: Any) -> Any:
         steps.extend(pks)
-        return hold(self, pks)
+        return hold(self, pks, **options)
 
     monkeypatch.setattr(ClientLinkQuerySet, "hold", noting)
     meanwhile(monkeypatch, lambda: steps.append("judged"))
@@ -458,6 +459,25 @@ def test_nobody_is_locked_before_all_rows_are_judged(make_client_link, operator,
     # In one order through the whole file, which is the one of whoever locks many of them.
     keys = ClientLink.objects.filter(pk__in=[row.pk for row in rows]).order_by("pk")
     assert steps == ["judged"] * 3 + list(keys.values_list("pk", flat=True))
+
+
+def test_code_of_a_merchant_whose_address_stays_can_be_exchanged_meanwhile(
+    make_client_link, operator, monkeypatch
+):
+    """Up to the tokens a return writes to its request alone."""
+    make_client_link(**merchant(1, city="Utrecht"))
+    moved = make_client_link(**merchant(2, owner_email="old@shops.example"))
+    hold = AuthorizationRequestQuerySet.hold
+    locked: set[Any] = set()
+
+    def noting(self: Any, pks: Any) -> None:
+        locked.update(pks)
+        hold(self, pks)
+
+    monkeypatch.setattr(AuthorizationRequestQuerySet, "hold", noting)
+    report, _batch = write(merchant(1), merchant(2), actor=operator, updates=True)
+    assert counts(report) == {"updated": 2}
+    assert locked == {moved.pk}
 
 
 @committing

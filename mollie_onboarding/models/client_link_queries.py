@@ -75,9 +75,14 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
                 organization=columns.get("organization"),
             )  # fmt: skip
 
-    def hold(self, pks: Collection[uuid.UUID]) -> dict[uuid.UUID, ClientLink]:
-        """Lock these rows and their requests until the end of the transaction. Gives the rows as they are now, by id."""
-        AuthorizationRequest.objects.using(self.db).hold(pks)
+    def hold(
+        self, pks: Collection[uuid.UUID], *, requests_of: Collection[uuid.UUID] | None = None
+    ) -> dict[uuid.UUID, ClientLink]:
+        """Lock these rows and their requests until the end of the transaction. Gives the rows as they are now, by id.
+
+        With `requests_of` only the requests of those among them, for whoever writes to no others.
+        """
+        AuthorizationRequest.objects.using(self.db).hold(pks if requests_of is None else requests_of)
         return {row.pk: row for row in locked(self.filter(pk__in=pks)).order_by("pk")}
 
     def in_lock_order(self, pks: Collection[uuid.UUID]) -> list[uuid.UUID]:

@@ -223,7 +223,10 @@ class Import:
         keys = ClientLink.objects.in_lock_order(edits)
         for start in range(0, len(keys), CHUNK_SIZE):
             chunk = keys[start : start + CHUNK_SIZE]
-            held = ClientLink.objects.hold(chunk)
+            # Not the requests of whoever keeps the address: their codes can be exchanged meanwhile.
+            held = ClientLink.objects.hold(
+                chunk, requests_of=[pk for pk in chunk if "owner_email" in edits[pk]]
+            )
             # Somebody may have connected since the row was read.
             reasons = {pk: reason for pk in chunk if (reason := _reason_to_leave_now(held.get(pk)))}
             _write_held(held, {pk: edits[pk] for pk in chunk if pk not in reasons}, batch)
