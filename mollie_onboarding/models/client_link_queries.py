@@ -87,12 +87,11 @@ class ClientLinkQuerySet(models.QuerySet["ClientLink"]):
 
     def in_lock_order(self, pks: Collection[uuid.UUID]) -> list[uuid.UUID]:
         """These ids in the order in which `hold` locks rows, for whoever holds many of them some at a time."""
-        if connections[self.db].vendor != "mysql":
-            return sorted(pks)
-        # MariaDB compares UUIDs from their end. Rows that are not there any more come first: nothing is locked.
-        rows = self.filter(pk__in=pks).order_by("pk").values_list("pk", flat=True)
+        # MariaDB alone is asked: it compares UUIDs from their end. Rows that are not there any more come first.
+        asked = pks if connections[self.db].vendor == "mysql" else []
+        rows = self.filter(pk__in=asked).order_by("pk").values_list("pk", flat=True)
         places = {pk: place for place, pk in enumerate(rows)}
-        return sorted(pks, key=lambda pk: places.get(pk, -1))
+        return sorted(pks, key=lambda pk: (places.get(pk, -1), pk))
 
     def write_edits(
         self,
