@@ -29,6 +29,7 @@ from example_project.shop.spreadsheet import COUNT, HEADER, MISTAKES, demo_sprea
 from mollie_onboarding.admin import ClientLinkAdmin
 from mollie_onboarding.admin.spreadsheets import UPLOAD_LIFETIME, SpreadsheetAdmin, Upload, UploadForm
 from mollie_onboarding.models import Batch, BatchItem, ClientLink, Event
+from mollie_onboarding.spreadsheets import importing
 from mollie_onboarding.spreadsheets.columns import IMPORTED_COLUMNS
 from mollie_onboarding.spreadsheets.importing import Import
 from mollie_onboarding.spreadsheets.reading import Spreadsheet, UnreadableFileError
@@ -302,7 +303,7 @@ def test_file_whose_import_failed_is_kept_for_another_try(staff, uploads, monkey
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(Import, "_write_chunk", fail)
+        patch.setattr(importing, "_write_new", fail)
         with pytest.raises(error):
             answer(staff, page, "confirm")
     assert len(waiting(uploads)) == 1

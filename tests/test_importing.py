@@ -10,14 +10,17 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from mollie_onboarding.fields import Secret
 from mollie_onboarding.models import Batch, BatchItem, ClientLink, Event, Organization, Status
+from mollie_onboarding.models.authorization_requests import AuthorizationRequestQuerySet
+from mollie_onboarding.models.client_link_queries import ClientLinkQuerySet
 from mollie_onboarding.spreadsheets import importing
 from mollie_onboarding.spreadsheets.duplicates import find_client_links
 from mollie_onboarding.spreadsheets.importing import Becomes, Finding, Import, Report
@@ -80,6 +83,15 @@ def test_every_column_is_imported(operator):
     assert row.status == Status.DRAFT
     event = Event.objects.get()
     assert (event.kind, event.client_link, event.actor) == ("created", row, operator)
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_history_of_an_import_waits_for_no_signal(make_client_link, operator, updates):
+    """Such an event has none, so `announce_overdue` must not find it."""
+    make_client_link(**merchant(1, city="Utrecht"))
+    write(merchant(1), merchant(2), actor=operator, updates=updates)
+    assert Event.objects.count() == 1 + updates
+    assert not Event.objects.filter(announced_at=None).exists()
 
 
 def test_batch_is_prepared_and_not_started(operator):
@@ -229,13 +241,63 @@ def test_same_address_and_organization_are_skipped_however_they_are_written(make
     assert counts(preview({**same, "organization_name": "Bakkerij Jansen Zuid"})) == {"new": 1}
 
 
+@pytest.mark.parametrize(("here", "given"), [("shop-1", ""), ("", "shop-1"), ("", "")])
+def test_same_address_and_organization_are_known_where_a_reference_is_missing(
+    make_client_link, operator, here, given
+):
+    row = make_client_link(reference=here, city="Utrecht")
+    report, _batch = write({**JAN, "reference": given}, actor=operator, updates=True)
+    assert counts(report) == {"updated": 1}
+    row.refresh_from_db()
+    assert (row.reference, row.city) == (here or given, "Amsterdam")
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_second_shop_of_an_owner_is_another_merchant(make_client_link, operator, updates):
+    """Also where both have one name: the platform's own reference says that they are two."""
+    first = make_client_link(reference="shop-1", city="Utrecht")
+    report, _batch = write({**JAN, "reference": "shop-2"}, actor=operator, updates=updates)
+    assert counts(report) == {"new": 1}
+    first.refresh_from_db()
+    assert (first.reference, first.city) == ("shop-1", "Utrecht")
+    assert ClientLink.objects.exclude(pk=first.pk).get().reference == "shop-2"
+
+
+def test_two_shops_of_an_owner_in_one_file(operator):
+    shops = [{**JAN, "reference": reference} for reference in ("shop-1", "shop-2", "")]
+    report, _batch = write(*shops, actor=operator)
+    assert counts(report) == {"new": 2, "skipped": 1}
+    assert reasons(report) == [("The same merchant is in row 3.", [4], 1)]
+
+
+@pytest.mark.parametrize("size", [1, 500])
+@pytest.mark.parametrize(("here", "first"), [("", "shop-1"), ("shop-1", ""), ("shop-1", "shop-1")])
+def test_second_shop_in_the_file_of_a_merchant_who_is_here(
+    make_client_link, operator, monkeypatch, size, here, first
+):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", size)
+    row = make_client_link(reference=here, city="Utrecht")
+    shops = [{**JAN, "reference": reference} for reference in (first, "shop-2")]
+    previewed = preview(*shops, updates=True)
+    report, _batch = write(*shops, actor=operator, updates=True)
+    assert counts(previewed) == counts(report) == {"updated": 1, "new": 1}
+    row.refresh_from_db()
+    assert (row.reference, row.city) == ("shop-1", "Amsterdam")
+
+
+def test_shop_with_a_reference_below_the_same_one_without(make_client_link):
+    make_client_link(reference="", city="Utrecht")
+    report = preview({**JAN, "reference": ""}, JAN, updates=True)
+    assert reasons(report) == [("The same merchant is in row 2.", [3], 1)]
+
+
 def test_empty_reference_is_no_reference(make_client_link):
     make_client_link(reference="", owner_email="other@shops.example")
     assert counts(preview({**JAN, "reference": ""})) == {"new": 1}
 
 
 def test_same_merchant_twice_in_the_file_is_imported_once(operator):
-    report, _batch = write(merchant(1), merchant(2), merchant(1), merchant(9, **who(2)), actor=operator)
+    report, _batch = write(merchant(1), merchant(2), merchant(1), merchant(2, reference=""), actor=operator)
     assert counts(report) == {"new": 2, "skipped": 2}
     assert reasons(report) == [
         ("The same merchant is in row 2.", [4], 1),
@@ -243,10 +305,6 @@ def test_same_merchant_twice_in_the_file_is_imported_once(operator):
     ]
     assert report.could_be_updated == 0
     assert ClientLink.objects.count() == 2
-
-
-def who(number: int) -> dict[str, str]:
-    return {name: merchant(number)[name] for name in ("owner_email", "organization_name")}
 
 
 def test_wrong_row_is_no_merchant_that_another_could_double():
@@ -322,7 +380,7 @@ def test_update_that_is_wrong_leaves_the_merchant_alone(make_client_link, operat
 
 def test_one_merchant_is_updated_by_one_row(make_client_link, operator):
     row = make_client_link(reference="shop-1", city="Utrecht")
-    by_name = {**JAN, "reference": "shop-7", "city": "Gouda"}
+    by_name = {**JAN, "reference": "", "city": "Gouda"}
     report, _batch = write({**JAN, "owner_email": "new@shops.example"}, by_name, actor=operator, updates=True)
     assert counts(report) == {"updated": 1, "skipped": 1}
     assert reasons(report) == [("The same merchant is in row 2.", [3], 1)]
@@ -379,7 +437,68 @@ def test_merchant_who_connects_during_the_import_is_skipped(make_client_link, op
     report, batch = write(JAN, actor=operator, updates=True)
     assert (counts(report), batch) == ({"skipped": 1}, None)
     assert reasons(report) == [("The merchant is connected.", [2], 1)]
+    assert report.sample == []
     assert rows.get().city == "Utrecht"
+
+
+def test_nobody_is_locked_before_all_rows_are_judged(make_client_link, operator, monkeypatch):
+    """A merchant who comes back from Mollie waits for the lock, and the code is good for 30 seconds."""
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    rows = [make_client_link(**merchant(number, city="Utrecht")) for number in range(5)]
+    hold = ClientLinkQuerySet.hold
+    steps: list[Any] = []
+
+    def noting(self: Any, pks: Any, **options: Any) -> Any:
+        steps.extend(pks)
+        return hold(self, pks, **options)
+
+    monkeypatch.setattr(ClientLinkQuerySet, "hold", noting)
+    meanwhile(monkeypatch, lambda: steps.append("judged"))
+    report, _batch = write(*map(merchant, range(5)), actor=operator, updates=True)
+    assert counts(report) == {"updated": 5}
+    # In one order through the whole file, which is the one of whoever locks many of them.
+    keys = ClientLink.objects.filter(pk__in=[row.pk for row in rows]).order_by("pk")
+    assert steps == ["judged"] * 3 + list(keys.values_list("pk", flat=True))
+
+
+def test_code_of_a_merchant_whose_address_stays_can_be_exchanged_meanwhile(
+    make_client_link, operator, monkeypatch
+):
+    """Up to the tokens a return writes to its request alone."""
+    make_client_link(**merchant(1, city="Utrecht"))
+    moved = make_client_link(**merchant(2, owner_email="old@shops.example"))
+    hold = AuthorizationRequestQuerySet.hold
+    locked: set[Any] = set()
+
+    def noting(self: Any, pks: Any) -> None:
+        locked.update(pks)
+        hold(self, pks)
+
+    monkeypatch.setattr(AuthorizationRequestQuerySet, "hold", noting)
+    report, _batch = write(merchant(1), merchant(2), actor=operator, updates=True)
+    assert counts(report) == {"updated": 2}
+    assert locked == {moved.pk}
+
+
+@committing
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite locks everything")
+def test_others_work_on_while_the_file_is_read(make_client_link, operator, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
+    rows = [make_client_link(**merchant(number, city="Utrecht")) for number in range(2)]
+    content_type = ContentType.objects.get_for_model(ClientLink)
+    results: list[Any] = []
+
+    def lock() -> int:
+        with transaction.atomic():
+            return len(ClientLink.objects.select_for_update(nowait=True).filter(pk=rows[0].pk))
+
+    def log() -> int:
+        LogEntry.objects.create(user=operator, content_type=content_type, action_flag=CHANGE)
+        return LogEntry.objects.count()
+
+    meanwhile(monkeypatch, lambda: results.extend(in_threads(1, lambda: (lock(), log()))))
+    write(merchant(0), merchant(1), actor=operator, updates=True)
+    assert results == [(1, 1), (1, 2)]
 
 
 def test_merchant_who_is_deleted_during_the_import_is_skipped(make_client_link, operator, monkeypatch):
@@ -398,7 +517,7 @@ def test_updates_take_one_statement_for_each_merchant_and_a_few_for_all(
     for number in range(50):
         make_client_link(**merchant(number, city="Utrecht", owner_email=f"old-{number}@shops.example"))
     file = file_of(*(merchant(number) for number in range(50)))
-    ContentType.objects.get_for_model(ClientLink)
+    ContentType.objects.get_for_model(BatchItem)
     with django_assert_max_num_queries(50 + 20):
         report, batch = Import(file, updates=True).write(uuid.uuid4(), actor=operator, description="")
     assert counts(report) == {"updated": 50}
@@ -446,15 +565,15 @@ def test_address_in_other_letters_is_mailed_no_more_than_before(make_client_link
 # All or nothing, and once.
 
 
-def fail_at(monkeypatch: Any, number: int) -> None:
-    """The database fails when that many chunks were written."""
+def fail_at(monkeypatch: Any, number: int, *, once: bool = False) -> None:
+    """The database fails with that many chunks to be written, and from then on."""
     calls = []
     bulk_create = QuerySet.bulk_create
 
     def failing(self: Any, rows: Any, *args: Any, **kwargs: Any) -> Any:
         if self.model is ClientLink:
             calls.append(1)
-            if len(calls) == number:
+            if len(calls) == number or (len(calls) > number and not once):
                 raise OperationalError("gone")
         return bulk_create(self, rows, *args, **kwargs)
 
@@ -470,6 +589,15 @@ def test_failure_in_the_middle_leaves_nothing(monkeypatch, operator):
     assert not ClientLink.objects.exists()
     assert not Batch.objects.exists()
     assert not Event.objects.exists()
+
+
+@committing
+def test_deadlock_in_the_middle_is_tried_again(monkeypatch, operator):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    fail_at(monkeypatch, 3, once=True)
+    report, batch = write(*map(merchant, range(10)), actor=operator)
+    assert counts(report) == {"new": 10}
+    assert ClientLink.objects.count() == BatchItem.objects.count() == batch.count == 10
 
 
 def test_failure_within_a_row_is_none_of_the_rows(monkeypatch):
@@ -638,6 +766,14 @@ def test_wrong_rows_can_be_corrected_and_uploaded_again():
     assert Import(again).preview().wrong == 2
     mended = Spreadsheet(written.replace("'=1+1", "NL").replace(',"too much"', "").encode())
     assert counts(Import(mended).preview()) == {"new": 2}
+
+
+@pytest.mark.parametrize("name", ["error", "Error:", " ERROR "])
+def test_wrong_rows_have_one_column_of_errors(name):
+    content = make_csv([*JAN, name], [*merchant(1, country="").values(), "old"])
+    header, cells = wrong_rows(Import(Spreadsheet(content)))
+    assert header == ["error", *JAN]
+    assert "old" not in cells
 
 
 def test_wrong_rows_of_an_export_keep_their_references(make_client_link, operator):

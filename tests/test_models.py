@@ -286,6 +286,14 @@ def test_edit_of_a_row_that_was_deleted_is_an_error_and_no_history(make_client_l
     assert not Event.objects.exists()
 
 
+def test_rows_are_locked_in_one_order_some_at_a_time(make_client_link):
+    keys = {make_client_link().pk for _ in range(20)}
+    ordered = ClientLink.objects.in_lock_order({*keys, deleted := uuid.uuid4()})
+    assert deleted in ordered
+    ordered.remove(deleted)
+    assert ordered == list(ClientLink.objects.order_by("pk").values_list("pk", flat=True))
+
+
 def test_row_can_be_edited_twice(make_client_link):
     row = make_client_link()
     row.city = "Utrecht"

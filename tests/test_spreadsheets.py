@@ -246,6 +246,7 @@ def test_every_legal_form_is_known_by_its_name(country):
         ("2020-04-03", date(2020, 4, 3)),
         ("2020/4/3", date(2020, 4, 3)),
         ("20200403", date(2020, 4, 3)),
+        ("20200403 00:00:00", date(2020, 4, 3)),
         ("2020-04-03T00:00:00", date(2020, 4, 3)),
         ("3.4.2020", date(2020, 4, 3)),
         ("03. 04. 2020", date(2020, 4, 3)),
@@ -268,6 +269,10 @@ def test_date_that_means_one_day(text, day):
         ("31/31/2020", "There is no such day"),
         ("3 April 2020", "Write the date as year, month and day"),
         ("43924", "Write the date as year, month and day"),
+        ("202011", "Write the date as year, month and day"),
+        ("2020111", "Write the date as year, month and day"),
+        ("202004-03", "Write the date as year, month and day"),
+        ("03042020", "There is no such day"),
         ("03/04/20", "Write the date as year, month and day"),
     ],
 )

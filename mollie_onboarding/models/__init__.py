@@ -12,7 +12,7 @@ from .batches import Batch, BatchItem, Reason
 from .bounded import count_up_to, distinct_values
 from .claims import ATTENTION_AFTER, CLAIM_LIFETIME, SENDING_CLAIM_LIFETIME
 from .client_links import ClientLink, label_of
-from .edits import BODY_COLUMNS, NO_CLIENT_LINK, NO_ERROR
+from .edits import BODY_COLUMNS, NO_CLIENT_LINK, NO_ERROR, Changes
 from .events import Event
 from .indexes import having_words
 from .locks import locked
@@ -38,6 +38,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "CallBudget",
+    "Changes",
     "ClientLink",
     "DeliveryStatus",
     "Event",

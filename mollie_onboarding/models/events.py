@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -37,11 +37,25 @@ class EventManager(models.Manager["Event"]):
             announced_at=None if needs_signal else now,
         )
 
-    def record_for_each(self, kind: str, client_link_ids: Iterable[uuid.UUID], *, actor: Any = None) -> None:
-        """The same line in the history of each of these rows."""
-        now = timezone.now()
+    def record_for_each(
+        self,
+        kind: str,
+        client_link_ids: Iterable[uuid.UUID],
+        *,
+        actor: Any = None,
+        data: Mapping[uuid.UUID, dict[str, Any]] | None = None,
+    ) -> None:
+        """Write a line of this kind in the history of each of these rows; `data` by row. None waits to be announced."""
+        now, data = timezone.now(), data or {}
         self.bulk_create(
-            Event(kind=kind, client_link_id=pk, actor=actor, at=now, announced_at=now)
+            Event(
+                kind=kind,
+                client_link_id=pk,
+                actor=actor,
+                data=data.get(pk, {}),
+                at=now,
+                announced_at=now,
+            )
             for pk in client_link_ids
         )
 

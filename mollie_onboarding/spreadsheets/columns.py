@@ -78,7 +78,7 @@ def read_header(cells: Sequence[str]) -> Header:
     for place, name in enumerate(cells):
         column = find_column(name)
         if column is None:
-            if name and simplify(name) != ERROR_COLUMN:
+            if name and not is_error_column(name):
                 unknown.append(name)
         elif column in places:
             raise HeaderError(
@@ -92,6 +92,11 @@ def read_header(cells: Sequence[str]) -> Header:
             gettext("These columns are missing: %(columns)s.") % {"columns": ", ".join(missing)}
         )
     return Header(tuple(cells), places, tuple(unknown))
+
+
+def is_error_column(name: str) -> bool:
+    """Whether a header cell names the column that a spreadsheet of wrong rows has before the others."""
+    return simplify(name) == ERROR_COLUMN
 
 
 def count_known(cells: Iterable[str]) -> int:

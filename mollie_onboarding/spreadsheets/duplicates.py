@@ -1,4 +1,7 @@
-"""Which merchants of a spreadsheet are known already: by their reference, or by e-mail address and organization."""
+"""Which merchants of a spreadsheet are known already: by their reference, or by e-mail address and organization.
+
+The latter where one of the two has no reference: two shops of one owner have a reference each, and perhaps one name.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,32 @@ from .values import Cells
 Key = tuple[str, ...]
 
 
-def keys_of(reference: str, owner_email: str, organization_name: str) -> list[Key]:
-    """What a merchant is known by, the surest first."""
-    keys: list[Key] = [(reference,)] if reference else []
-    if owner_email and organization_name:
-        keys.append((owner_email.lower(), "".join(organization_name.casefold().split())))
-    return keys
+def keys_to_look_for(cells: Cells) -> list[Key]:
+    """The keys by which the merchant of a row may be known, the surest first."""
+    named = _name(cells.get("owner_email", ""), cells.get("organization_name", ""))
+    if reference := cells.get("reference"):
+        return [(reference,), *map(_without_reference, named)]
+    return named
 
 
-def keys_of_cells(cells: Cells) -> list[Key]:
-    return keys_of(
-        cells.get("reference", ""), cells.get("owner_email", ""), cells.get("organization_name", "")
-    )
+def keys_of(row: ClientLink) -> list[Key]:
+    """The keys by which a merchant is found."""
+    named = _name(row.owner_email, row.organization_name)
+    if row.reference:
+        return [(row.reference,), *named]
+    return [*named, *map(_without_reference, named)]
+
+
+def _name(owner_email: str, organization_name: str) -> list[Key]:
+    """The key of an address and a name, however they are written; none where one of the two is missing."""
+    if not (owner_email and organization_name):
+        return []
+    return [(owner_email.strip().lower(), "".join(organization_name.casefold().split()))]
+
+
+def _without_reference(named: Key) -> Key:
+    """The key of whoever has this address and name, and no reference."""
+    return (*named, "")
 
 
 class SeenRows:
@@ -49,5 +66,5 @@ def find_client_links(rows: Iterable[Cells]) -> dict[Key, ClientLink]:
     ]
     # Of several the newest, and one that is cancelled only where there is no other.
     for row in sorted(candidates, key=lambda row: (row.status != Status.CANCELLED, row.created_at)):
-        found |= dict.fromkeys(keys_of(row.reference, row.owner_email, row.organization_name), row)
+        found |= dict.fromkeys(keys_of(row), row)
     return found

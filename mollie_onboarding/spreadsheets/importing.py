@@ -8,27 +8,29 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext
 
 from mollie_onboarding.models import (
     Batch,
     BatchItem,
+    Changes,
     ClientLink,
     Event,
     Reason,
     label_of,
+    locked,
 )
-from mollie_onboarding.models.locks import locked
 from mollie_onboarding.services import reason_not_to_send
+from mollie_onboarding.services.retrying import try_again
 
 from .columns import IMPORTED_COLUMNS, undo_neutralizing
-from .duplicates import Key, SeenRows, find_client_links, keys_of_cells
+from .duplicates import Key, SeenRows, find_client_links, keys_of, keys_to_look_for
 from .reading import Row, Spreadsheet
 from .resource import ClientLinkResource, GivenInstance
 
@@ -101,16 +103,22 @@ class Report:
             self.error_count += len(outcome.findings)
             self.errors += outcome.findings[: SHOWN_ERRORS - len(self.errors)]
         elif outcome.becomes == Becomes.SKIPPED:
-            self._add_skipped(outcome)
+            self._add_skipped(*outcome.findings)
             self.could_be_updated += outcome.could_be_updated
         elif len(self.sample) < SHOWN_ROWS and outcome.becomes != Becomes.UNCHANGED:
             self.sample.append(outcome)
         self.warning_count += len(outcome.warnings)
         self.warnings += outcome.warnings[: SHOWN_ROWS - len(self.warnings)]
 
-    def _add_skipped(self, outcome: Outcome) -> None:
+    def leave_out(self, row: int, reason: str) -> None:
+        """Skip a row after all that was counted among the updates."""
+        self.counts[Becomes.UPDATED] -= 1
+        self.counts[Becomes.SKIPPED] += 1
+        self.sample = [outcome for outcome in self.sample if outcome.row != row]
+        self._add_skipped(Finding(row, "", reason))
+
+    def _add_skipped(self, finding: Finding) -> None:
         """To the others of the same reason: what is rare is not lost among what is frequent."""
-        [finding] = outcome.findings
         known = next((group for group in self.skipped if group.sentence == finding.sentence), None)
         if known is None and len(self.skipped) < SHOWN_ROWS:
             known = SkippedRows(finding.sentence)
@@ -152,6 +160,7 @@ class Import:
         self.header = spreadsheet.header
         self.updates = updates
         self.resource = ClientLinkResource()
+        # What is remembered of the rows that were right so far.
         self.seen = SeenRows()
         self.updated: dict[uuid.UUID, int] = {}  # row of the file by client link
 
@@ -180,13 +189,15 @@ class Import:
         """Import all rows that are right, in one transaction, and prepare a batch of those that wait for a mail.
 
         The batch is None where none does. A second run with the same id raises `IntegrityError`, also at the same
-        time. A failure leaves nothing.
+        time. A failure leaves nothing; after a deadlock all of it is tried again.
         """
+        return try_again(partial(self._write, batch_id, actor, description))
+
+    def _write(self, batch_id: uuid.UUID, actor: Any, description: str) -> tuple[Report, Batch | None]:
         report = Report()
-        client_links = ContentType.objects.get_for_model(ClientLink)
+        edits: dict[uuid.UUID, Changes] = {}
         with transaction.atomic():
-            # One import at a time: of two of the same file the second one finds what the first has written.
-            locked(ContentType.objects.filter(pk=client_links.pk)).get()
+            _wait_for_other_imports()
             batch = Batch(
                 pk=batch_id,
                 source=Batch.Source.IMPORT,
@@ -194,38 +205,37 @@ class Import:
                 created_by=actor,
             )
             batch.save(force_insert=True)
-            for judged in self.outcomes():
-                held = ClientLink.objects.hold([row.pk for row in _client_links(judged, Becomes.UPDATED)])
-                outcomes = [_judge_again(outcome, held) for outcome in judged]
-                batch.count += self._write_chunk(outcomes, held, batch, actor)
+            for outcomes in self.outcomes():
+                _write_new(_client_links(outcomes, Becomes.NEW), batch)
+                edits |= {row.pk: row.edits() for row in _client_links(outcomes, Becomes.UPDATED)}
                 for outcome in outcomes:
                     report.add(outcome)
+            # Last of all: a merchant who comes back from Mollie, with a code that soon is over, waits for these locks.
+            self._write_edits(edits, batch, report)
             if not batch.count:
                 batch.delete()
                 return report, None
             batch.save(update_fields=["count"])
         return report, batch
 
-    def _write_chunk(
-        self, outcomes: list[Outcome], held: dict[uuid.UUID, ClientLink], batch: Batch, actor: Any
-    ) -> int:
-        """Write the rows that are right. Gives how many of them the batch has got."""
-        new_rows = _client_links(outcomes, Becomes.NEW)
-        for row in new_rows:
-            row.created_by = actor
-        ClientLink.objects.bulk_create(new_rows)
-        now = timezone.now()
-        Event.objects.bulk_create(
-            Event(kind="created", client_link_id=row.pk, actor=actor, at=now) for row in new_rows
-        )
-        edits = {row.pk: row.edits() for row in _client_links(outcomes, Becomes.UPDATED)}
-        moved = ClientLink.objects.write_edits(held, edits, actor=actor)
-        to_mail = new_rows + [held[pk] for pk in edits if _waits_for_mail(held[pk], pk in moved)]
-        BatchItem.objects.bulk_create(BatchItem(batch=batch, client_link=row) for row in to_mail)
-        return len(to_mail)
+    def _write_edits(self, edits: dict[uuid.UUID, Changes], batch: Batch, report: Report) -> None:
+        """Correct the merchants who are here already, in the order in which others lock many rows."""
+        keys = ClientLink.objects.in_lock_order(edits)
+        for start in range(0, len(keys), CHUNK_SIZE):
+            chunk = keys[start : start + CHUNK_SIZE]
+            # Not the requests of whoever keeps the address: their codes can be exchanged meanwhile.
+            held = ClientLink.objects.hold(
+                chunk, requests_of=[pk for pk in chunk if "owner_email" in edits[pk]]
+            )
+            # Somebody may have connected since the row was read.
+            reasons = {pk: reason for pk in chunk if (reason := _reason_to_leave_now(held.get(pk)))}
+            _write_held(held, {pk: edits[pk] for pk in chunk if pk not in reasons}, batch)
+            for pk, reason in reasons.items():
+                report.leave_out(self.updated[pk], reason)
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         """What becomes of the rows, some at a time. Raises `UnreadableFileError` where the file breaks off."""
+        self.seen, self.updated = SeenRows(), {}
         rows = self.spreadsheet.rows()
         while chunk := list(islice(rows, CHUNK_SIZE)):
             cells = [self._cells_of(row) for _number, row in chunk]
@@ -245,22 +255,29 @@ class Import:
             sentence = gettext("This row has more cells than there are columns.")
             finding = Finding(number, "", sentence, _merchant_of(cells))
             return Outcome(number, texts, Becomes.WRONG, findings=(finding,))
-        keys = keys_of_cells(cells)
-        existing = next((known[key] for key in keys if key in known), None)
-        reason = self._reason_to_skip(keys, existing)
+        existing = self._find(cells, known)
+        reason = self._reason_to_skip(cells, existing)
         if reason or (existing and not self.updates):
             finding = Finding(number, "", reason or gettext("The merchant is here already."))
             return Outcome(number, texts, Becomes.SKIPPED, findings=(finding,), could_be_updated=not reason)
         outcome = self._read(number, texts, cells, existing)
-        if outcome.becomes != Becomes.WRONG:
-            self.seen.add(keys, number)
+        if outcome.client_link:
+            self.seen.add(keys_of(outcome.client_link), number)
             if existing:
                 self.updated[existing.pk] = number
         return outcome
 
-    def _reason_to_skip(self, keys: list[Key], existing: ClientLink | None) -> str:
+    def _find(self, cells: dict[str, str], known: dict[Key, ClientLink]) -> ClientLink | None:
+        """The client link that the row is about; None for a merchant who is new."""
+        existing = next((known[key] for key in keys_to_look_for(cells) if key in known), None)
+        if existing and cells.get("reference") and not existing.reference and existing.pk in self.updated:
+            # It gets the reference of a row above, which is another one: rows with the same are among the seen ones.
+            return None
+        return existing
+
+    def _reason_to_skip(self, cells: dict[str, str], existing: ClientLink | None) -> str:
         """Why the row can neither be added nor update a client link; '' where it can."""
-        number = self.seen.find(keys) or (existing and self.updated.get(existing.pk))
+        number = self.seen.find(keys_to_look_for(cells)) or (existing and self.updated.get(existing.pk))
         if number:
             return gettext("The same merchant is in row %(row)d.") % {"row": number}
         return _reason_to_leave(existing) if existing else ""
@@ -319,16 +336,37 @@ def _client_links(outcomes: list[Outcome], becomes: Becomes) -> list[ClientLink]
     return [outcome.client_link for outcome in outcomes if outcome.becomes == becomes and outcome.client_link]
 
 
-def _judge_again(outcome: Outcome, held: dict[uuid.UUID, ClientLink]) -> Outcome:
-    """The same, of a merchant who is to be updated, with the row held: somebody may have connected since it was read."""
-    if outcome.becomes != Becomes.UPDATED or outcome.client_link is None:
-        return outcome
-    row = held.get(outcome.client_link.pk)
-    # One that is not there any more was deleted meanwhile, as the retention settings say.
-    reason = _reason_to_leave(row) if row else str(Reason.ERASED.label)
-    if not reason:
-        return outcome
-    return Outcome(outcome.row, outcome.cells, Becomes.SKIPPED, findings=(Finding(outcome.row, "", reason),))
+def _reason_to_leave_now(held: ClientLink | None) -> str:
+    """The same of a row that is held. One that is not there any more was deleted, as the retention settings say."""
+    return _reason_to_leave(held) if held else str(Reason.ERASED.label)
+
+
+def _wait_for_other_imports() -> None:
+    """One import at a time: of two of the same file the second one finds what the first has written."""
+    # By a row that nothing else refers to. On MariaDB whoever refers to a locked row waits, such as the admin's log,
+    # which refers to the content types of what the admin shows.
+    content_type = ContentType.objects.get_for_model(BatchItem)
+    locked(ContentType.objects.filter(pk=content_type.pk)).get()
+
+
+def _write_new(rows: list[ClientLink], batch: Batch) -> None:
+    """Add the merchants, and put them into the batch."""
+    for row in rows:
+        row.created_by = batch.created_by
+    ClientLink.objects.bulk_create(rows)
+    Event.objects.record_for_each("created", [row.pk for row in rows], actor=batch.created_by)
+    _put_into(batch, rows)
+
+
+def _write_held(held: dict[uuid.UUID, ClientLink], edits: dict[uuid.UUID, Changes], batch: Batch) -> None:
+    """Write the edits of rows that are locked, and put those that wait for a mail into the batch."""
+    moved = ClientLink.objects.write_edits(held, edits, actor=batch.created_by)
+    _put_into(batch, [held[pk] for pk in edits if _waits_for_mail(held[pk], pk in moved)])
+
+
+def _put_into(batch: Batch, rows: list[ClientLink]) -> None:
+    BatchItem.objects.bulk_create(BatchItem(batch=batch, client_link=row) for row in rows)
+    batch.count += len(rows)
 
 
 def _waits_for_mail(row: ClientLink, is_moved: bool) -> bool:

@@ -31,7 +31,8 @@ REGISTRATION_NUMBER_DIGITS = {"BE": 10, "NL": 8}
 # What a spreadsheet program shows in place of a value that it could not calculate.
 CELL_ERROR = re.compile(r"#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)")
 DECIMALS = re.compile(r"(\d+)\.0")  # of a number that a program made of text
-YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T ].*)?")
+YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ].*)?")
+DIGITS_ALONE = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T ].*)?")  # with fewer nobody knows where the month ends
 DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")  # with dots it is the day everywhere
 DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})([-/])(\d{1,2})\2(\d{4})")
 
@@ -130,6 +131,8 @@ def read_date(text: str, cells: Cells) -> date | None:
         return None
     if match := YEAR_FIRST.fullmatch(text):
         year, _, month, day = match.groups()
+    elif match := DIGITS_ALONE.fullmatch(text):
+        year, month, day = match.groups()
     elif match := DAY_FIRST.fullmatch(text):
         day, month, year = match.groups()
     elif match := DAY_OR_MONTH_FIRST.fullmatch(text):

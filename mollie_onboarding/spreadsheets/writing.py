@@ -27,6 +27,7 @@ from .columns import (
     EXPLANATIONS,
     IMPORTED_COLUMNS,
     REQUIRED_COLUMNS,
+    is_error_column,
     neutralize,
     undo_neutralizing,
 )
@@ -113,7 +114,7 @@ def _as_text(value: Any) -> str:
 def wrong_rows(run: Import) -> Iterator[Cells]:
     """The rows that could not be imported as they were, and in a column before them what is wrong."""
     # Before them: a row with too many cells keeps them, and stays wrong until somebody has looked at it.
-    kept = [place for place, name in enumerate(run.header.names) if name.casefold() != ERROR_COLUMN]
+    kept = [place for place, name in enumerate(run.header.names) if not is_error_column(name)]
     yield [ERROR_COLUMN, *(run.header.names[place] for place in kept)]
     for texts, error in run.wrong_rows():
         # As they are read: an apostrophe that an export put before a text is put there once more.
