@@ -99,7 +99,7 @@ def test_merchant_page_finishes_by_itself(merchant, server):
     control.goto(f"{server.url}/sandbox/")
     control.locator("select[name=operation]").select_option("tokens")
     control.locator("select[name=kind]").select_option("slow")
-    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 8}))
+    control.get_by_label("Options as JSON").fill(json.dumps({"seconds": 6}))
     merchant.press("Add", page=control)
     control.get_by_text("None: everything works.").wait_for(state="detached")
 
