@@ -44,8 +44,14 @@ NO_CLIENT_LINK: Changes = {
     "issuing_until": None,
 }
 NO_ERROR: Changes = {"error_status": None, "error_field": "", "error_detail": ""}
-# Nothing became of a mail to a new address yet, and nobody is reminded there.
-NOBODY_INVITED: Changes = {"delivery_status": "", "mail_id": "", "invited_at": None}
+# Nothing became of a mail to a new address yet, and nobody is reminded there. The sign-up form that brought the old one
+# finds the row no longer.
+NOBODY_INVITED: Changes = {
+    "delivery_status": "",
+    "mail_id": "",
+    "invited_at": None,
+    "submission_digest": None,
+}
 
 
 def has_other_recipient(row: ClientLink, changes: Changes) -> bool:
