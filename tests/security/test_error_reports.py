@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import django
 import pytest
+from django.core import mail
 from django.core.signals import got_request_exception
 from django.views.debug import ExceptionReporter
 from django.views.decorators.debug import sensitive_variables
@@ -57,8 +59,12 @@ def assert_absent(reports: list[str], secrets: set[str]) -> None:
     assert len(reports) == 2
     for report in reports:
         assert "ZeroDivisionError" in report
-        found = [secret for secret in secrets if secret in report]
-        assert found == []
+        assert [secret for secret in secrets if secret in report] == []
+
+
+def assert_absent_from(reporter: ExceptionReporter, secrets: set[str]) -> None:
+    for report in (reporter.get_traceback_text(), reporter.get_traceback_html()):
+        assert [secret for secret in secrets if secret in report] == []
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,33 @@ def test_report_of_the_sign_up_holds_no_person(sandbox, reports, monkeypatch):
     break_after(monkeypatch, services, "store_submission")
     assert browser.submit("/onboarding/signup/", **{**MERCHANT, **PERSON}).status_code == 500
     assert_absent(reports, set(PERSON.values()))
+
+
+@pytest.mark.parametrize(("fault", "status"), [(503, 503), (403, 502)])
+def test_mollie_down_sends_nobody_a_report(sandbox, make_client_link, settings, fault, status):
+    """Django mails one for each answer from 500 on: with the cookie in it, and the merchant's link as its subject."""
+    settings.ADMINS = (
+        ["ops@platform.example"] if django.VERSION >= (6, 0) else [("Ops", "ops@platform.example")]
+    )
+    row = make_client_link()
+    browser = Browser(enforce_csrf_checks=True)
+    browser.press(row)
+    ClientLink.objects.update(**NO_CLIENT_LINK, status="draft")
+    sandbox.add_fault("client_links", "status", status=fault, times=None)
+
+    response = browser.press(row)
+
+    assert response.status_code == status
+    assert mail.outbox == []
+    # Nor does anybody who reports answers in another way.
+    report = ExceptionReporter(response.wsgi_request, None, None, None)
+    assert_absent_from(report, {browser.cookies[cookie_name()].value})
+
+
+def test_answer_below_500_keeps_its_request(sandbox, make_client_link):
+    browser = Browser(enforce_csrf_checks=True)
+    row = make_client_link()
+    browser.press(row)
+    response = browser.get(f"{row.merchant_path()}?language=nl")
+    assert response.wsgi_request.GET["language"] == "nl"
+    assert cookie_name() in response.wsgi_request.COOKIES
