@@ -35,6 +35,9 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "X-Frame-Options": "DENY",
 }
+# Where a request holds its cookies and its query. RAW_URI is gunicorn's, REQUEST_URI uWSGI's and mod_wsgi's; and the form
+# on a refused callback's page has the callback as its referrer.
+SECRET_META = {"HTTP_COOKIE", "QUERY_STRING", "HTTP_REFERER", "RAW_URI", "REQUEST_URI"}
 TRY_AGAIN_AFTER = 30  # seconds, where Mollie names no time
 
 # Browsers inside of apps: they keep their cookies for themselves, and lose them. On iOS they do not call themselves Safari.
@@ -94,7 +97,7 @@ def _hide_secrets(request: HttpRequest) -> None:
     session's. Tools that report errors read the same places.
     """
     request.COOKIES.pop(cookie_name(), None)
-    request.META["HTTP_COOKIE"] = request.META["QUERY_STRING"] = ""
+    request.META.update(dict.fromkeys(SECRET_META & request.META.keys(), ""))
     request.GET = QueryDict()
 
 

@@ -44,6 +44,16 @@ def reports():
     got_request_exception.disconnect(report)
 
 
+def copies_of(url: str) -> dict[str, str]:
+    """Where a request has an address, or that of the page before, besides the query: as web servers write it."""
+    path = url.removeprefix("https://platform.example")
+    return {"RAW_URI": path, "REQUEST_URI": path, "HTTP_REFERER": url}
+
+
+def code_of(url: str) -> str:
+    return url.split("code=")[1].split("&")[0]
+
+
 def break_after(monkeypatch: Any, module: Any, name: str) -> None:
     original = getattr(module, name)
 
@@ -83,12 +93,27 @@ def test_report_of_the_callback_holds_no_secret(
     browser = Browser(enforce_csrf_checks=True, raise_request_exception=False)
     callback = sandbox.visit(authorization_url(browser.press(make_client_link(**PERSON))))
     break_after(monkeypatch, module, name)
+    browser.defaults |= copies_of(callback)
     assert browser.come_back(callback).status_code == 500
-    code = callback.split("code=")[1].split("&")[0]
+    code = code_of(callback)
     tokens = set(Token.objects.values_list("value", flat=True))
     assert_absent(
         reports, {state_of(callback), code, browser.cookies[cookie_name()].value, *tokens, *PERSON.values()}
     )
+
+
+def test_report_of_the_form_on_a_refused_callback_holds_no_secret(
+    sandbox, make_client_link, reports, monkeypatch
+):
+    """It is sent from the callback's page: whose address, with a code that nobody took, is its referrer."""
+    callback = sandbox.visit(authorization_url(Browser().press(make_client_link(**PERSON))))
+    stranger = Browser(enforce_csrf_checks=True, raise_request_exception=False)
+    assert stranger.come_back(callback).status_code == 400
+    break_after(monkeypatch, services, "request_sending_by_merchant")
+    stranger.defaults |= copies_of(callback)
+    form = {"state": state_of(callback), "csrfmiddlewaretoken": stranger.cookies["csrftoken"].value}
+    assert stranger.post("/onboarding/recover/", form).status_code == 500
+    assert_absent(reports, {state_of(callback), code_of(callback), *PERSON.values()})
 
 
 @pytest.mark.parametrize(
