@@ -218,6 +218,22 @@ def test_error_of_mollie_without_a_state_is_one_line(db, happenings, caplog):
         assert [record.levelname for record in ours] == [level]
 
 
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [({"code": "auth_x"}, "no state"), ({"error": "invalid_scope"}, "error without state")],
+)
+def test_refused_callback_that_settles_first_is_one_line(db, happenings, settings, query, reason):
+    """With Strict cookies the page asks for itself again, and is refused then."""
+    settings.SESSION_COOKIE_SAMESITE = "Strict"
+    browser = Browser()
+    answer = browser.get("/onboarding/callback/", query, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, happenings) == (200, [])
+
+    answer = browser.get("/onboarding/callback/", query, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 400
+    assert [(name, fields["reason"]) for name, fields in happenings] == [("callback_refused", reason)]
+
+
 def test_call_without_an_answer_is_told_with_its_operation(sandbox, make_client_link, happenings):
     sandbox.add_fault("client_links", "drop_before", times=9)
     with pytest.raises(MollieConnectionError):
