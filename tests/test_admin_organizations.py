@@ -254,6 +254,10 @@ def test_failures_are_explained(exc, words):
     assert words in str(explain_failure(exc))
 
 
+def test_connection_without_a_refresh_token_asks_for_the_merchant():
+    assert "The merchant must connect again" in str(explain_error("no_refresh_token"))
+
+
 # The page of an organization.
 
 SHOWN_REMEDIES = [

@@ -183,9 +183,11 @@ def test_secret_is_not_pickled(protocol):
 
 
 @pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy])
-def test_secret_is_not_copied(copying):
-    with pytest.raises(TypeError, match="not pickled"):
-        copying(Secret(TOKEN))
+def test_secret_is_its_own_copy(copying):
+    secret = Secret(TOKEN)
+
+    assert copying(secret) is secret
+    assert copying([secret])[0] is secret
 
 
 def test_secret_is_decrypted_once(monkeypatch):
@@ -352,6 +354,14 @@ def test_column_is_not_loaded():
 def test_model_is_not_pickled_with_a_secret(organization):
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(organization)
+
+
+def test_model_is_copied_with_its_secret(organization):
+    """Django does it with what a test case makes in `setUpTestData`."""
+    copied = copy.deepcopy(organization)
+
+    assert copied is not organization
+    assert copied.access_token == organization.access_token
 
 
 # Text that is compared exactly

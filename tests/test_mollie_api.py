@@ -1236,6 +1236,8 @@ def test_get_onboarding_status_signed_up_at(mollie, settings, value, moment):
         ("http://my.mollie.com/dashboard", True, False),
         ("http://127.0.0.1:8000/sandbox/", True, True),
         ("http://127.0.0.1:8000/sandbox/", False, False),
+        ("https://www.mollie.com/dashboard/onboarding", False, True),
+        ("https://evil.example/dashboard", False, False),
         ("https://[broken", False, False),
         ("/dashboard", False, False),
         (None, False, False),
@@ -1243,6 +1245,7 @@ def test_get_onboarding_status_signed_up_at(mollie, settings, value, moment):
 )
 def test_get_onboarding_status_dashboard(mollie, settings, href, debug, is_kept):
     settings.DEBUG = debug
+    settings.MOLLIE_ONBOARDING_LINK_HOSTS = ["my.mollie.com", "127.0.0.1:8000"]
     mollie.answers(200, {**ONBOARDING, "_links": {"dashboard": {"href": href}}})
 
     assert MollieAPI().get_onboarding_status(ACCESS_TOKEN).dashboard_url == (href if is_kept else "")

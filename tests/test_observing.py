@@ -183,6 +183,32 @@ def test_callback_that_is_refused_for_its_row_is_one_line_with_its_id(
     assert happenings == [("callback_refused", {"reason": reason, "client_link": str(row.pk)})]
 
 
+def test_connection_that_mollie_gives_no_answer_for_is_told_each_time(
+    sandbox, browser, make_client_link, happenings, caplog
+):
+    """After the exchange: the platform is to hear of a merchant who waits, and of each try that does not end it."""
+    row = make_client_link()
+    callback = sandbox.visit(authorization_url(browser.press(row)))
+    sandbox.add_fault("organization", "drop_before", times=None)
+    happenings.clear()
+
+    browser.come_back(callback)
+    assert services.resume_interrupted() == 0
+
+    told = [(name, fields) for name, fields in happenings if name not in ("mollie_answered", "mollie_silent")]
+    ids = {"client_link": str(row.pk)}
+    assert told[:2] == [
+        ("not_connected", {**ids, "error": "MollieConnectionError"}),
+        ("callback_answered", {**ids, "outcome": "in_progress"}),
+    ]
+    [(name, fields)] = told[2:]
+    assert (name, fields["client_link"]) == ("not_resumed", str(row.pk))
+    levels = {
+        record.event_name: record.levelname for record in caplog.records if hasattr(record, "event_name")
+    }
+    assert (levels["not_connected"], levels["not_resumed"]) == ("ERROR", "ERROR")
+
+
 def test_error_of_mollie_without_a_state_is_one_line(db, happenings, caplog):
     for error, level in (("invalid_scope", "ERROR"), ("access_denied", "WARNING")):
         caplog.clear()
@@ -190,6 +216,22 @@ def test_error_of_mollie_without_a_state_is_one_line(db, happenings, caplog):
         assert happenings.pop() == ("callback_refused", {"reason": "error without state", "error": error})
         ours = [record for record in caplog.records if record.name.startswith("mollie_onboarding")]
         assert [record.levelname for record in ours] == [level]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [({"code": "auth_x"}, "no state"), ({"error": "invalid_scope"}, "error without state")],
+)
+def test_refused_callback_that_settles_first_is_one_line(db, happenings, settings, query, reason):
+    """With Strict cookies the page asks for itself again, and is refused then."""
+    settings.SESSION_COOKIE_SAMESITE = "Strict"
+    browser = Browser()
+    answer = browser.get("/onboarding/callback/", query, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, happenings) == (200, [])
+
+    answer = browser.get("/onboarding/callback/", query, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 400
+    assert [(name, fields["reason"]) for name, fields in happenings] == [("callback_refused", reason)]
 
 
 def test_call_without_an_answer_is_told_with_its_operation(sandbox, make_client_link, happenings):

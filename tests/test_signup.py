@@ -23,8 +23,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mollie_onboarding import services
+from mollie_onboarding.conf import conf
 from mollie_onboarding.links import sign_link, sign_reference
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.services import signing_up
 from mollie_onboarding.services.signing_up import store_submission
 from tests.conftest import MERCHANT, Browser, authorization_url, page_status
 from tests.pages import Page
@@ -246,6 +248,109 @@ def test_nonce_of_a_cancelled_row_connects_nobody(sandbox, browser):
     assert page_status(browser.get(response.headers["Location"])) == "cancelled"
     assert ClientLink.objects.get().is_cancelled
     assert len(sandbox.calls("client_links")) == 1
+
+
+def test_nonce_ends_when_an_operator_corrects_the_address(sandbox, browser):
+    """Whoever typed a wrong address has the form still: neither the correction nor the way to connect is theirs."""
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT | {"owner_email": "eve@evil.example"}
+    browser.post(SIGNUP, fields)
+    row = ClientLink.objects.get()
+    row.owner_email = "jan@bakkerij-jansen.example"
+    row.save()
+    before = ClientLink.objects.values().get()
+
+    response = browser.post(SIGNUP, fields)
+
+    assert ClientLink.objects.values().get(pk=row.pk) == before
+    assert AuthorizationRequest.objects.live(timezone.now()).filter(client_link=row).count() == 0
+    another = ClientLink.objects.exclude(pk=row.pk).get()
+    assert (page_status(response), another.owner_email) == ("started", "eve@evil.example")
+
+
+def test_nonce_of_a_connected_row_ends_when_an_operator_corrects_the_address(sandbox, browser):
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT
+    browser.come_back(sandbox.visit(authorization_url(browser.post(SIGNUP, fields))))
+    row = ClientLink.objects.get()
+    row.owner_email = "piet@bakkerij-jansen.example"
+    row.save()
+
+    response = browser.post(SIGNUP, fields)
+
+    assert row.merchant_path() not in response.headers.get("Location", "") + response.content.decode()
+    assert ClientLink.objects.count() == 2
+
+
+def test_nonce_stays_when_the_merchant_corrects_the_address(sandbox, browser):
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT
+    for name in ("jan", "piet", "kees", "kees"):
+        response = browser.post(SIGNUP, {**fields, "owner_email": f"{name}@bakkerij-jansen.example"})
+        assert page_status(response) == "started"
+
+    row = ClientLink.objects.get()
+    assert (row.owner_email, row.link_generation) == ("kees@bakkerij-jansen.example", 3)
+    assert sandbox.visit(authorization_url(response))
+
+
+def test_nonce_of_a_row_whose_link_is_over_leads_to_the_page_that_says_so(sandbox, browser):
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT
+    browser.post(SIGNUP, fields)
+    ClientLink.objects.update(created_at=timezone.now() - conf.MOLLIE_ONBOARDING_LINK_LIFETIME)
+    before = ClientLink.objects.values().get()
+
+    response = browser.post(SIGNUP, {**fields, "city": "Utrecht"})
+
+    assert (response.status_code, ClientLink.objects.values().get()) == (303, before)
+    page = browser.get(response.headers["Location"])
+    assert (page.status_code, page_status(page)) == (410, "expired")
+
+
+@pytest.mark.parametrize("after", ["correction", "deletion"])
+def test_nonce_that_an_operator_ends_at_the_same_moment_changes_nothing(sandbox, browser, monkeypatch, after):
+    """Between the look for the nonce's row and its lock."""
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT
+    browser.post(SIGNUP, fields)
+    find = signing_up._find_submitted
+
+    def find_and_wait(submission_digest: str | None) -> ClientLink | None:
+        found = find(submission_digest)
+        row = ClientLink.objects.get()
+        if after == "deletion":
+            row.delete()
+            return found
+        row.owner_email = "piet@bakkerij-jansen.example"
+        row.save()
+        return found
+
+    monkeypatch.setattr(signing_up, "_find_submitted", find_and_wait)
+    response = browser.post(SIGNUP, {**fields, "city": "Utrecht"})
+
+    assert response.status_code == 303
+    page = browser.get(response.headers["Location"])
+    assert page.status_code == (410 if after == "correction" else 404)
+    assert not ClientLink.objects.filter(city="Utrecht").exists()
+
+
+def test_nonce_of_a_refused_row_that_is_corrected_at_the_same_moment_gives_no_newer_link(
+    sandbox, browser, monkeypatch
+):
+    sandbox.add_fault(
+        "client_links", "status", status=422, body={"detail": "Unknown.", "field": "owner.email"}
+    )
+    fields = hidden_fields(browser.get(SIGNUP)) | MERCHANT
+    browser.post(SIGNUP, fields)
+    retry = signing_up.retry_rejected
+
+    def correct_and_retry(row: ClientLink) -> ClientLink:
+        current = ClientLink.objects.get()
+        current.owner_email = "piet@bakkerij-jansen.example"
+        current.save()
+        return retry(row)
+
+    monkeypatch.setattr(signing_up, "retry_rejected", correct_and_retry)
+    response = browser.post(SIGNUP, fields)
+
+    assert response.status_code == 303
+    assert browser.get(response.headers["Location"]).status_code == 410
 
 
 def test_form_without_a_nonce_makes_a_row_each_time(sandbox, browser):

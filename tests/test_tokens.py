@@ -225,6 +225,9 @@ def test_organization_without_a_refresh_token_is_lost_when_its_token_expires(exp
     with pytest.raises(NotConnectedError):
         services.get_access_token(expired)
     assert not refreshes(sandbox)
+    expired.refresh_from_db()
+    # Not a word of Mollie's, who was not asked.
+    assert (expired.connection_status, expired.last_error) == ("lost", "no_refresh_token")
 
 
 @pytest.mark.parametrize("status", ["lost", "disconnected"])

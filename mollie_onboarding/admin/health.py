@@ -109,6 +109,8 @@ ERROR_SENTENCES = {
     "DecryptionError": _("The stored tokens fit none of MOLLIE_ONBOARDING_ENCRYPTION_KEYS. A developer must add the key that they were encrypted with; where it is gone, disconnect the organization and let the merchant connect again."),
     "ImproperlyConfigured": _("The platform's settings do not fit this connection. A developer must look at “manage.py check” and at the log; the merchant need not do anything."),
 }  # fmt: skip
+# Mollie gave none with the code: the authorization has ended with its first hour, and the way on is the same.
+ERROR_SENTENCES["no_refresh_token"] = ERROR_SENTENCES["invalid_grant"]
 REFUSED = _("Mollie refused the platform's request (%(word)s). A developer must look at the log; the merchant need not do anything.")  # fmt: skip
 
 

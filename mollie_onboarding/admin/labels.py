@@ -23,7 +23,7 @@ from mollie_onboarding.models import (
     Status,
     next_reminder_at,
 )
-from mollie_onboarding.mollie_api.addresses import is_web_url
+from mollie_onboarding.mollie_api.addresses import is_dashboard_url
 
 from .confirming import Words
 
@@ -92,7 +92,7 @@ def as_moment(model: type[Model], column: str) -> Callable[[Any, Any], str]:
 
 def format_link(url: str) -> str | SafeString:
     """A link to one of Mollie's pages. An address of another kind is shown and leads nowhere."""
-    return format_html('<a href="{0}" rel="noreferrer">{0}</a>', url) if is_web_url(url) else url
+    return format_html('<a href="{0}" rel="noreferrer">{0}</a>', url) if is_dashboard_url(url) else url
 
 
 def reason_not_to_send(row: ClientLink) -> Words:

@@ -45,7 +45,7 @@ NO_CLIENT_LINK: Changes = {
 }
 NO_ERROR: Changes = {"error_status": None, "error_field": "", "error_detail": ""}
 # Nothing became of a mail to a new address yet, nobody is reminded there, and one that is queued waits for nothing that
-# had to do with the old address.
+# had to do with the old address. The sign-up form that brought the old one finds the row no longer.
 NOBODY_INVITED: Changes = {
     "delivery_status": "",
     "mail_id": "",
@@ -53,6 +53,7 @@ NOBODY_INVITED: Changes = {
     "send_not_before": None,
     "send_waits_for": "",
     "send_attempts": 0,
+    "submission_digest": None,
 }
 # What an edit may change besides.
 FOLLOWING_COLUMNS = (

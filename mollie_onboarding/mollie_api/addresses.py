@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
 from mollie_onboarding.conf import conf
 
-
-def is_web_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme == "https" or (parts.scheme == "http" and _is_trusted_loopback(parts.hostname))
-    except ValueError:
-        return False
+# Of the example in docs.mollie.com/reference/get-onboarding-status; the other dashboards there are at my.mollie.com.
+DASHBOARD_HOST = "www.mollie.com"
 
 
 def _is_trusted_loopback(host: str | None) -> bool:
@@ -24,6 +19,15 @@ def _is_trusted_loopback(host: str | None) -> bool:
 
 def is_allowed_url(url: str) -> bool:
     """Whether a merchant may be sent there: https and a host of `LINK_HOSTS`, or loopback while DEBUG is on."""
+    return _leads_to(url, conf.MOLLIE_ONBOARDING_LINK_HOSTS)
+
+
+def is_dashboard_url(url: str) -> bool:
+    """Whether a page may link there as to a merchant's dashboard at Mollie: an allowed address, or one at `DASHBOARD_HOST`."""
+    return _leads_to(url, (*conf.MOLLIE_ONBOARDING_LINK_HOSTS, DASHBOARD_HOST))
+
+
+def _leads_to(url: str, hosts: Iterable[str]) -> bool:
     # Browsers drop tabs and newlines and read a backslash as a slash: what follows would then be another host.
     if not url or not url.isprintable() or "\\" in url or " " in url:
         return False
@@ -32,13 +36,14 @@ def is_allowed_url(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    if not is_web_url(url) or parts.username is not None or parts.password is not None:
+    is_web = parts.scheme == "https" or (parts.scheme == "http" and _is_trusted_loopback(parts.hostname))
+    if not is_web or parts.username is not None or parts.password is not None:
         return False
     default_port = 443 if parts.scheme == "https" else 80
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host  # IPv6, as an address and LINK_HOSTS write it
     names = {f"{host}:{port or default_port}"} | ({host} if port in (None, default_port) else set())
-    return not names.isdisjoint(entry.lower() for entry in conf.MOLLIE_ONBOARDING_LINK_HOSTS)
+    return not names.isdisjoint(entry.lower() for entry in hosts)
 
 
 def client_link_authorization_url(

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mollie_onboarding.exceptions import MollieConnectionError
 
-from .addresses import is_web_url
+from .addresses import is_dashboard_url
 from .data import Capability, ClientInfo, ClientPage, OnboardingStatus, OrganizationInfo, Requirement
 from .reading import get_datetime, get_href, get_object, get_objects, get_text
 
@@ -41,7 +41,7 @@ def read_onboarding_status(answer: dict[str, Any]) -> OnboardingStatus:
         can_receive_payments=answer.get("canReceivePayments") is True,
         can_receive_settlements=answer.get("canReceiveSettlements") is True,
         signed_up_at=get_datetime(answer, "signedUpAt"),
-        dashboard_url=_web_url(answer),
+        dashboard_url=_dashboard_url(answer),
     )
 
 
@@ -67,7 +67,7 @@ def _requirement(item: dict[str, Any]) -> Requirement:
         id=get_text(item, "id", 100),
         status=get_text(item, "status", 50),
         due_at=due_at.isoformat() if due_at else "",
-        url=_web_url(item),
+        url=_dashboard_url(item),
     )
 
 
@@ -109,6 +109,6 @@ def _following(answer: dict[str, Any]) -> str:
     return query.get("from", [""])[0]
 
 
-def _web_url(answer: dict[str, Any]) -> str:
+def _dashboard_url(answer: dict[str, Any]) -> str:
     url = get_href(answer, "dashboard")
-    return url if is_web_url(url) else ""
+    return url if is_dashboard_url(url) else ""

@@ -147,7 +147,7 @@ def resume_authorization(request: AuthorizationRequest) -> Completion:
         except MollieError as exc:
             # Wrong credentials included: they can be mended, tokens that were thrown away cannot.
             return _leave_interrupted(request, exc)
-    return _identify_and_connect(request, tokens, api)
+    return _identify_and_connect(request, tokens, api, is_resumed=True)
 
 
 def resume_interrupted() -> int:
@@ -301,25 +301,19 @@ def _refresh(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> T
 
 
 @sensitive_variables()
-def _identify_and_connect(request: AuthorizationRequest, tokens: Tokens, api: MollieAPI) -> Completion:
+def _identify_and_connect(
+    request: AuthorizationRequest, tokens: Tokens, api: MollieAPI, *, is_resumed: bool = False
+) -> Completion:
     try:
         info = api.get_current_organization(tokens.access_token)
-    except MollieConnectionError:
-        return _release(request)
+    except MollieConnectionError as exc:
+        return _leave_interrupted(request, exc) if is_resumed else _leave_unconnected(request, exc)
     except MollieResponseError as exc:
         return _record_failed_exchange(request, exc)
     try:
         outcome, event = connect(request, tokens, info)
     except (OperationalError, RevocationPendingError) as exc:
-        observe(
-            logger,
-            logging.ERROR,
-            "not_connected",
-            "Client link %(client_link)s could not be connected: %(error)s",
-            client_link=request.client_link_id,
-            error=type(exc).__name__,
-        )
-        return _release(request)
+        return _leave_unconnected(request, exc)
     client_link = _reload(request.client_link_id) if event is None else event.client_link
     assert client_link is not None  # noqa: S101 (for mypy)
     if event is not None and client_link.organization is not None:
@@ -349,6 +343,19 @@ def _read_status(organization: Organization, tokens: Tokens, api: MollieAPI) -> 
     apply_onboarding_status(organization, status, capabilities=capabilities, asked_at=asked_at)
 
 
+def _leave_unconnected(request: AuthorizationRequest, exc: Exception) -> Completion:
+    """Whose tokens they are could not be asked, or not be written down."""
+    observe(
+        logger,
+        logging.ERROR,
+        "not_connected",
+        "Client link %(client_link)s could not be connected: %(error)s",
+        client_link=request.client_link_id,
+        error=type(exc).__name__,
+    )
+    return _release(request)
+
+
 def _leave_interrupted(request: AuthorizationRequest, detail: object) -> Completion:
     """It cannot be finished now. The tokens are kept, for a fault may be mended."""
     observe(
@@ -363,6 +370,6 @@ def _leave_interrupted(request: AuthorizationRequest, detail: object) -> Complet
 
 
 def _release(request: AuthorizationRequest) -> Completion:
-    """Mollie gave no answer after the exchange: the tokens stay, and the next one who comes resumes."""
+    """Let go of a request: the tokens stay, and the next one who comes resumes."""
     AuthorizationRequest.objects.filter(pk=request.pk, outcome="").update(claimed_until=timezone.now())
     return Completion(_reload(request.client_link_id))

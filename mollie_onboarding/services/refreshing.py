@@ -117,7 +117,7 @@ def consent_under_way(row: Organization) -> MollieConnectionError:
 
 
 def mark_lost(row: Organization) -> bool:
-    """Mollie no longer takes this refresh token. Nothing happens to a row that has others by now.
+    """Mollie no longer takes this refresh token, or gave none. Nothing happens to a row that has others by now.
 
     False, and nothing happens either, while a new consent is on its way in: by force, it ended the one that we have.
     """
@@ -131,7 +131,7 @@ def mark_lost(row: Organization) -> bool:
         Organization.objects.filter(pk=row.pk).update(
             connection_status=Organization.ConnectionStatus.LOST,
             token_version=F("token_version") + 1,
-            last_error="invalid_grant",
+            last_error="no_refresh_token" if row.refresh_token is None else "invalid_grant",
             ended_at=now,
             updated_at=now,
             **new_refresh(),

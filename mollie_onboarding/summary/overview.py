@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mollie_onboarding.conf import conf
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Organization, Status
-from mollie_onboarding.mollie_api.addresses import is_web_url
+from mollie_onboarding.mollie_api.addresses import is_dashboard_url
 
 from .requirements import RequirementSummary, find_requirements
 from .standing import find_standing, page_status
@@ -114,7 +114,7 @@ def _summarize_connected(row: ClientLink, organization: Organization) -> Onboard
         can_receive_settlements=organization.can_receive_settlements,
         is_done=is_done,
         requirements=requirements,
-        dashboard_url=organization.dashboard_url if is_web_url(organization.dashboard_url) else "",
+        dashboard_url=organization.dashboard_url if is_dashboard_url(organization.dashboard_url) else "",
         read_at=organization.synced_at,
         is_stale=organization.is_stale(now),
         needs_new_consent=organization.needs_new_consent,

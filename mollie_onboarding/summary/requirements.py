@@ -12,7 +12,7 @@ from django.utils.text import capfirst, get_text_list
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mollie_onboarding.mollie_api.addresses import is_web_url
+from mollie_onboarding.mollie_api.addresses import is_dashboard_url
 from mollie_onboarding.mollie_api.reading import get_datetime, get_objects, get_text
 
 # Of a due date: a template cannot bring the two ends of the calendar into every time zone.
@@ -49,7 +49,7 @@ def find_requirements(capabilities: Any, now: datetime) -> tuple[RequirementSumm
         for item in get_objects(capability, "requirements"):
             if requirement_id := get_text(item, "id", 100):
                 url = get_text(item, "url", 2000)
-                key = (requirement_id, url if is_web_url(url) else "")
+                key = (requirement_id, url if is_dashboard_url(url) else "")
                 due_at = _due_at(item)
                 is_overdue = item.get("status") == "past-due" or (due_at is not None and due_at <= now)
                 found[key].append((name, due_at, is_overdue))

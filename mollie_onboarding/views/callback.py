@@ -83,14 +83,12 @@ def _read_parameters(request: HttpRequest) -> services.CallbackParameters:
 
 def _refuse(request: HttpRequest, reason: str) -> HttpResponse:
     """The 400 page. It shows no name, token or address, and is the same whether or not the state exists."""
+    if arrives_without_strict_cookies(request):
+        return settle(request)  # the browser asks again, and that is the refusal which is logged
     if reason == "error without state":
         _log_error_without_state(request.GET["error"])
-    else:
-        _log_refusal(reason)
-    if arrives_without_strict_cookies(request):
-        return settle(request)
-    if reason == "error without state":
         return show_recovery(request, "platform_error", status=400)
+    _log_refusal(reason)
     # Which of the two is told by this browser alone: the page is the same for a state that exists and one that does not.
     cause = "unverified" if browser_secret_of(request) else "no_cookie"
     state = request.GET.get("state", "") if reason in ("unknown state", "other browser") else ""

@@ -35,6 +35,9 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "X-Frame-Options": "DENY",
 }
+# Where a request holds its cookies and its query. RAW_URI is gunicorn's, REQUEST_URI uWSGI's and mod_wsgi's; and the form
+# on a refused callback's page has the callback as its referrer.
+SECRET_META = {"HTTP_COOKIE", "QUERY_STRING", "HTTP_REFERER", "RAW_URI", "REQUEST_URI"}
 TRY_AGAIN_AFTER = 30  # seconds, where Mollie names no time
 
 # Browsers inside of apps: they keep their cookies for themselves, and lose them. On iOS they do not call themselves Safari.
@@ -61,6 +64,11 @@ def merchant_view(view: View) -> View:
         except Exception:  # whatever it is: it goes on, to be reported
             _hide_secrets(request)
             raise
+        if response.status_code >= 500:
+            # Mollie's fault, told by `observe` already. Django would mail a report to ADMINS, with the merchant's link
+            # as its subject; this is how it marks what is told.
+            response._has_been_logged = True  # type: ignore[attr-defined]
+            _hide_secrets(request)
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response
@@ -83,13 +91,13 @@ def _read_as_utf8(request: HttpRequest) -> None:
 
 
 def _hide_secrets(request: HttpRequest) -> None:
-    """Take out of a request that failed what an error report would show: the state, the code and the browser's secret.
+    """Take out of a request that failed what a report of it would show: the state, the code and the browser's secret.
 
     Django's reports hide passwords and local variables that are marked, but not the query and other cookies than the
     session's. Tools that report errors read the same places.
     """
     request.COOKIES.pop(cookie_name(), None)
-    request.META["HTTP_COOKIE"] = request.META["QUERY_STRING"] = ""
+    request.META.update(dict.fromkeys(SECRET_META & request.META.keys(), ""))
     request.GET = QueryDict()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.core.signing import BadSignature, SignatureExpired
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from django.views.decorators.http import require_http_methods
@@ -133,11 +134,14 @@ def _submit(request: HttpRequest, reference: str) -> HttpResponse:
         return_url=_return_url(request),
         store_extra=form.store_extra,
     )
+    if row.has_expired_link(timezone.now()):  # an old form's: the merchant's page says it
+        return see_other(row.merchant_path())
     try:
         response = go_to_mollie(request, row, services.Flow.CLIENT_LINK)
     except ClientLink.DoesNotExist:  # an operator was quicker: the merchant's page says what they did
         return see_other(row.merchant_path())
-    refused = ClientLink.objects.filter(pk=row.pk, status=Status.REJECTED).first()
+    rows = ClientLink.objects.filter(pk=row.pk, link_generation=row.link_generation)
+    refused = rows.filter(status=Status.REJECTED).first()
     if refused:
         form.add_refusal(column_of(refused.error_field), refused.error_detail)
         return _show_form(request, form)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import pytest
 from django.test import Client
 
-from mollie_onboarding.models import ClientLink
+from mollie_onboarding.models import ClientLink, Organization
 from tests.conftest import MERCHANT, Browser, authorization_url
 from tests.test_links import EVIL_URLS
 
@@ -175,3 +175,42 @@ def test_client_link_that_is_stored_already_never_leads_elsewhere(sandbox, world
     response = Browser(enforce_csrf_checks=True).press(row)
     assert urlsplit(authorization_url(response)).hostname == "my.mollie.com"
     assert destinations(response) <= ALLOWED
+
+
+@pytest.mark.parametrize("href", [href for href in EVIL_HREFS if href])
+def test_dashboard_of_mollies_answer_never_leads_elsewhere(sandbox, make_client_link, href):
+    links = {"dashboard": {"href": href, "type": "text/html"}}
+    onboarding = {"resource": "onboarding", "status": "needs-data", "_links": links}
+    requirement = {"id": "needs-data", "status": "past-due", "dueDate": None, "_links": links}
+    capability = {"resource": "capability", "name": "payments", "requirements": [requirement]}
+    capabilities = {"count": 1, "_embedded": {"capabilities": [capability]}}
+    sandbox.add_fault("onboarding", "status", status=200, body=onboarding)
+    sandbox.add_fault("capabilities", "status", status=200, body=capabilities)
+    browser = Browser(enforce_csrf_checks=True)
+    row = make_client_link()
+    browser.come_back(sandbox.visit(authorization_url(browser.press(row))))
+    organization = Organization.objects.get()
+    assert (organization.dashboard_url, organization.capabilities[0]["requirements"][0]["url"]) == ("", "")
+    assert destinations(browser.get(row.merchant_path())) <= ALLOWED
+
+
+@pytest.mark.parametrize("url", [href for href in EVIL_HREFS if href])
+def test_dashboard_that_is_stored_already_never_leads_elsewhere(world, url):
+    requirement = {"id": "needs-data", "status": "past-due", "due_at": None, "url": url}
+    capabilities = [{"name": "payments", "status": "", "status_reason": "", "requirements": [requirement]}]
+    Organization.objects.update(onboarding_status="needs-data", dashboard_url=url, capabilities=capabilities)
+    row = world.client_links["connected"]
+    operator = Client()
+    operator.force_login(world.operator)
+    change = f"/admin/mollie_onboarding/organization/{world.organizations['well'].pk}/change/"
+    for page in (Client().get(row.merchant_path()), operator.get(change)):
+        assert page.status_code == 200
+        assert destinations(page) <= ALLOWED
+
+
+@pytest.mark.parametrize("host", ["my.mollie.com", "www.mollie.com"])
+def test_dashboards_that_mollie_documents_are_led_to(world, host):
+    url = f"https://{host}/dashboard/onboarding"
+    Organization.objects.update(onboarding_status="needs-data", dashboard_url=url)
+    page = Client().get(world.client_links["connected"].merchant_path())
+    assert f'href="{url}"' in page.content.decode()
