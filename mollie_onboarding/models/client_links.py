@@ -225,8 +225,9 @@ class ClientLink(models.Model):
             if edits:
                 self._write(edits)
                 self.refresh_from_db(fields=[*edits, *FOLLOWING_COLUMNS])
-            if others:
-                super().save(*args, **{**kwargs, "update_fields": others})
+            super().save(
+                *args, **{**kwargs, "update_fields": others}
+            )  # of none of them, Django writes nothing
 
     @classmethod
     def from_db(
