@@ -11,9 +11,8 @@ from .box import play_mollie
 from .merchants import Merchant
 from .merchants import make_merchant as make
 
-DATABASES_AT = (
-    2  # where `databases` stands among the arguments of `django_db`, which may come without their names
-)
+# Where `databases` stands among the arguments of `django_db`, which may come without their names.
+DATABASES_AT = 2
 
 
 @pytest.hookimpl(tryfirst=True)
