@@ -1123,7 +1123,7 @@ def test_history_of_a_new_row_is_empty(staff, make_client_link):
 def test_history_has_words_for_every_kind_that_is_written(pytestconfig):
     package = pytestconfig.rootpath / "mollie_onboarding"
     source = "".join(path.read_text() for path in package.glob("**/*.py") if "sandbox" not in path.parts)
-    written = set(re.findall(r'Event\.objects\.record\(\s*"(\w+)"', source)) | {"cancelled"}
+    written = set(re.findall(r'\.record(?:_for_each)?\(\s*"(\w+)"', source)) | {"cancelled"}
     written |= set(re.findall(r'\bkind="(\w+)"', source))
 
     assert {"sent", "edited", "cancelled", "reviewed", "disconnected"} <= written
