@@ -26,8 +26,8 @@ def store_submission(
     """The row for a submitted form: a new one, or for a nonce that came before the same one with these data.
 
     `store_extra` stores what else the form has, in the row's transaction: both are stored, or neither. It is not called
-    for a row that is connected or cancelled, or whose link is over: nothing is stored of these any more. A nonce that comes again keeps the
-    `return_url` that it came with first.
+    for a row that is connected or cancelled, or whose link is over: nothing is stored of these any more. A nonce that
+    comes again keeps the `return_url` that it came with first.
 
     The nonce is the form's own, so a double click makes one row and a correction changes it. Never is a row found by
     an e-mail address: whoever types somebody's address would get that person's row. And by no nonce any more once an
