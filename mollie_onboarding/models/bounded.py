@@ -26,8 +26,9 @@ def _compile(rows: QuerySet[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def distinct_values(rows: QuerySet[Any], column: str, most: int) -> list[str]:
-    """The values that a column of a table has, in order, at most so many of them. The column leads an index.
+    """The values that a column has, in order, at most so many of them. The column leads an index.
 
+    Those of the whole table, whatever `rows` is narrowed to: it only names the table and the database.
     From each value the index knows the next one: as many look-ups as there are values, where `SELECT DISTINCT` reads
     the whole table.
     """

@@ -137,7 +137,8 @@ def _abandoned(now: datetime) -> QuerySet[ClientLink]:
     if retention is None:
         return ClientLink.objects.none()
     before = now - retention
-    # A mail and a click leave `updated_at` alone. And what was never announced is still to be: the platform waits for it.
+    # Not every flow touches `updated_at`, a mail for one: events and clicks are asked for, too. And what was never
+    # announced is still to be: the platform waits for it.
     events = Event.objects.filter(client_link=OuterRef("pk"), at__gt=before)
     waiting = unannounced_events().filter(client_link=OuterRef("pk"))
     clicks = AuthorizationRequest.objects.filter(client_link=OuterRef("pk"), created_at__gt=before)
