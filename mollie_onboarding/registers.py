@@ -6,7 +6,7 @@ that name in a form. Examples show the usual way of writing and belong to nobody
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.utils import translation
 from django.utils.functional import Promise
@@ -17,8 +17,7 @@ Names = dict[str, str]
 """A name by language. The first is used where the page speaks none of them."""
 
 
-@dataclass(frozen=True)
-class NationalNumber:
+class NationalNumber(NamedTuple):
     """A number by its name in the country, which is in `language` for the ears of a screen reader."""
 
     name: str
@@ -41,8 +40,7 @@ class NationalNumber:
         return self.name.casefold() == str(label).casefold()
 
 
-@dataclass(frozen=True)
-class Register:
+class Register(NamedTuple):
     registration_number: Names
     example: str
     vat_number: Names

@@ -67,7 +67,7 @@ def make_batch(rows: Any = None, **values: Any) -> Batch:
 
 def outcomes(batch: Batch) -> dict[str, int]:
     progress = services.count_outcomes([batch])[batch.pk]
-    return {name: count for name, count in vars(progress).items() if count}
+    return {name: count for name, count in progress._asdict().items() if count}
 
 
 def waiting_rows() -> int:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib import admin
 from django.core.checks import ERROR, WARNING, run_checks
-from django.urls import reverse_lazy
+from django.urls import NoReverseMatch, clear_url_caches, include, path, reverse, reverse_lazy
 
 from mollie_onboarding.enumerations import SCOPES
 from mollie_onboarding.forms import SignupForm
+from mollie_onboarding.views import callback
 
 PREFIX = "MOLLIE_ONBOARDING_"
 CANARY = "canary7f3a"
@@ -110,6 +114,7 @@ MISTAKES = {
     "E023": [{"DISCONNECTED_RETENTION": "never"}, {"DISCONNECTED_RETENTION": -1}],
     "E024": [
         {"ALLOW_SHARED_ORGANIZATIONS": "False"},
+        {"PKCE": "no"},
         {"REQUIRE_LOGIN": "0"},
         {"SIGNUP_ENABLED": "off"},
         {"SIGNUP_LOGIN_REQUIRED": None},
@@ -235,6 +240,61 @@ def test_mistake_is_found(change, check_id, mistake):
     [name, *_] = mistake
     assert name in message.msg or check_id == "E012"
     assert CANARY not in f"{message!r}{message}"
+
+
+@pytest.fixture
+def urlconf(settings):
+    """Put the URLconf of a site together; `reverse()` is asked, too."""
+
+    def urlconf(*patterns):
+        module = ModuleType("urls_of_the_platform")
+        module.urlpatterns = patterns
+        settings.ROOT_URLCONF = module
+        try:
+            reverse("mollie_onboarding:callback")
+        except NoReverseMatch:
+            return False
+        return True
+
+    yield urlconf
+    clear_url_caches()
+
+
+OURS = "mollie_onboarding.urls"
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [path("onboarding/", include(OURS))],
+        [path("partners/", include([path("mollie/", include(OURS))]))],
+        [path("onboarding/", include(OURS, namespace="partners"))],
+        i18n_patterns(path("onboarding/", include(OURS))),
+        [path("other/", include("django.contrib.auth.urls")), path("", include(OURS))],
+    ],
+)
+def test_urls_are_found_wherever_they_are_included(urlconf, patterns):
+    assert urlconf(*patterns)
+
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [],
+        [path("auth/", include("django.contrib.auth.urls"))],
+        [path("admin/", admin.site.urls)],
+        [path("partners/", include(([path("mollie/", include(OURS))], "partners")))],
+        [path("<slug:tenant>/", include(OURS))],
+        [path("<slug:tenant>/", include([path("onboarding/", include(OURS))]))],
+        [path("onboarding/", include(([path("callback/", callback)], "mollie_onboarding")))],
+    ],
+)
+def test_urls_that_reverse_cannot_find_are_not_included(urlconf, patterns):
+    assert not urlconf(*patterns)
+
+    assert "mollie_onboarding.E012" in [message.id for message in found()]
 
 
 @pytest.mark.parametrize(

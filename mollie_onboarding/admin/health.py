@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError
 from django.utils import timezone
@@ -23,8 +22,7 @@ from .large_lists import MOST_COUNTED, bounded
 Connection = Organization.ConnectionStatus
 
 
-@dataclass(frozen=True)
-class HealthState:
+class HealthState(NamedTuple):
     """A state that organizations may be in; some in several at once."""
 
     key: str

@@ -1,6 +1,6 @@
 """All that this package knows of Mollie's API: addresses, headers, field names, status codes.
 
-Plain values in, frozen dataclasses out, `MollieError` raised. No model, no request of Django's, no transaction: a caller
+Plain values in, plain immutable ones out, `MollieError` raised. No model, no request of Django's, no transaction: a caller
 holds none while it calls. Only `wire` imports requests.
 """
 

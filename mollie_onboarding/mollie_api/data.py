@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 CODE_LIFETIME = timedelta(seconds=30)  # docs.mollie.com/docs/connect-setting-up-oauth
 CLIENT_LINK_LIFETIME = timedelta(days=30)  # docs.mollie.com/reference/create-client-link
@@ -91,8 +92,7 @@ def column_of(field_path: str) -> str:
     return COLUMN_BY_FIELD.get(parts[-1].lower(), "") if parts else ""
 
 
-@dataclass(frozen=True)
-class CreatedClientLink:
+class CreatedClientLink(NamedTuple):
     """What `POST /v2/client-links` gives: the id (`cl_…` or `csr_…`), and the address for the merchant."""
 
     id: str
@@ -121,8 +121,7 @@ class OrganizationInfo:
     vat_number: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
-class OnboardingStatus:
+class OnboardingStatus(NamedTuple):
     """What `GET /v2/onboarding/me` says. `status` may be a word that Mollie added after this was written."""
 
     status: str
@@ -132,8 +131,7 @@ class OnboardingStatus:
     dashboard_url: str
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(NamedTuple):
     """What a merchant must do for a capability: `id` (`needs-data`, …), until when, and where. '' where not known."""
 
     id: str
@@ -142,8 +140,7 @@ class Requirement:
     url: str = ""
 
 
-@dataclass(frozen=True)
-class Capability:
+class Capability(NamedTuple):
     """One thing that an organization can do or not yet, by `GET /v2/capabilities` (beta). All words may be new ones."""
 
     name: str
@@ -152,8 +149,7 @@ class Capability:
     requirements: tuple[Requirement, ...] = ()
 
 
-@dataclass(frozen=True)
-class ClientInfo:
+class ClientInfo(NamedTuple):
     """One organization of `GET /v2/clients`. What was not embedded, or could not be read, is None."""
 
     organization_id: str
@@ -162,8 +158,7 @@ class ClientInfo:
     capabilities: tuple[Capability, ...] | None = None
 
 
-@dataclass(frozen=True)
-class ClientPage:
+class ClientPage(NamedTuple):
     """A page of `GET /v2/clients`. `following` is where the next one begins, '' at the end."""
 
     clients: tuple[ClientInfo, ...]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_HEADER = 2_000  # characters that are looked at
 MOST_CALLS = 1_000_000
@@ -22,8 +22,7 @@ POLICY = re.compile(r'\s*("[^"]*"|[^",;]*)((?:;[^,;]*)+)')
 PARAMETER = re.compile(r';\s*([a-z]+)\s*=\s*"?(\d{1,9})"?\s*(?=;|$)', re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class RateLimit:
+class RateLimit(NamedTuple):
     """What one answer said. None is what it did not say; all times are in whole seconds.
 
     `endpoint` is the method and the path that were called: limits differ between them. `is_exceeded` is a 429.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, PermissionDenied
 from django.db import connection, transaction
@@ -25,8 +24,7 @@ Outcome = BatchItem.Outcome
 JUDGED_ANEW = (Outcome.SKIPPED, Outcome.FAILED, Outcome.CANCELLED)
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How many merchants of a batch have which outcome."""
 
     pending: int = 0

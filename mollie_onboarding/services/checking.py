@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
@@ -38,8 +38,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """The answer to one question. `subject` names the question to machines, `text` and `hint` are for people.
 
     `is_failure` tells what somebody must look at: all that is wrong but for what is merely better to have, and what is

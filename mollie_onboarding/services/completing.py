@@ -11,7 +11,7 @@ import logging
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import OperationalError, transaction
 from django.db.models import F
@@ -68,8 +68,7 @@ class CallbackParameters:
     error_description: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
-class Completion:
+class Completion(NamedTuple):
     """What became of a callback whose state and browser are verified.
 
     `outcome` is '' while it is under way; `is_expired` and `is_cancelled` tell that nothing was done at all.
@@ -94,7 +93,7 @@ def complete_authorization(parameters: CallbackParameters, *, browser_secret: st
     """
     request = find_request(parameters.state, browser_secret)
     try:
-        return replace(_complete(request, parameters), language=request.language)
+        return _complete(request, parameters)._replace(language=request.language)
     except DELETED:  # on the way: a state that nobody knows
         raise StateError("unknown state") from None
 

@@ -8,8 +8,7 @@ metadata, the last mail is known by the provider's own id.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
@@ -52,8 +51,7 @@ REPLACEABLE = {
 ON_THE_WAY = (DeliveryStatus.QUEUED, DeliveryStatus.NOT_SENT)
 
 
-@dataclass(frozen=True)
-class Mail:
+class Mail(NamedTuple):
     """One mail to one merchant: the address, by its generation, and the how-manieth mail of the row it is."""
 
     client_link: ClientLink

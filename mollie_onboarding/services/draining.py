@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import close_old_connections, connections, transaction
 from django.db.models import Q, QuerySet
@@ -38,8 +39,7 @@ READ_FOR = 5.0  # seconds after which a row that was read is read again
 Send = Callable[[uuid.UUID, ClientLink | None], bool | None]
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A row that is due, and what is to be done with it."""
 
     row: ClientLink

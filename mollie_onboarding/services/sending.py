@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
@@ -109,8 +108,7 @@ def send_onboarding_link(
     return _mail_onboarding_link(client_link, claim, expires_at)
 
 
-@dataclass(frozen=True)
-class _Claim:
+class _Claim(NamedTuple):
     """The right to mail a row."""
 
     client_link: ClientLink  # as it was claimed

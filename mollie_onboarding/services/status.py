@@ -6,7 +6,6 @@ A reading counts from when Mollie was asked: whoever asked earlier never writes 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -210,10 +209,10 @@ def _without_empty(**columns: Any) -> dict[str, Any]:
 
 
 def _to_json(capability: Capability) -> dict[str, Any]:
-    """As it comes back from the column: with a list where the dataclass has a tuple."""
+    """As it comes back from the column: with a list where the named tuple has a tuple."""
     return {
-        **asdict(capability),
-        "requirements": [asdict(requirement) for requirement in capability.requirements],
+        **capability._asdict(),
+        "requirements": [requirement._asdict() for requirement in capability.requirements],
     }
 
 

@@ -6,8 +6,8 @@ says of nothing that it will be asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -20,8 +20,7 @@ from mollie_onboarding.registers import (
 )
 
 
-@dataclass(frozen=True)
-class ChecklistItem:
+class ChecklistItem(NamedTuple):
     text: str | Promise
     hint: str | Promise = ""
     # What the country calls it in its own language, where that is not what the text says already.

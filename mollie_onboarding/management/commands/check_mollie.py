@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from mollie_onboarding import services
@@ -23,7 +22,7 @@ class Command(ReportingCommand):
         failures = sum(finding.is_failure for finding in findings)
         self.report(
             "\n".join(_lines(findings)),
-            {"findings": [asdict(finding) for finding in findings]},
+            {"findings": [finding._asdict() for finding in findings]},
             as_json=json,
             failure=f"{failures} of {len(findings)} findings must be looked at." if failures else "",
         )
