@@ -188,6 +188,11 @@ class Conf:
         return _get("REDIRECT_URI") or ""
 
     @property
+    def MOLLIE_ONBOARDING_PKCE(self) -> bool:  # noqa: N802
+        """Whether a new authorization request carries a code challenge, and its code is exchanged with the verifier."""
+        return bool(_get("PKCE", False))
+
+    @property
     def MOLLIE_ONBOARDING_REQUIRE_LOGIN(self) -> bool:  # noqa: N802
         """Whether only the user of a client link, logged in, may press its button."""
         return bool(_get("REQUIRE_LOGIN", False))

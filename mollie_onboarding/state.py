@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 from .conf import conf
 from .exceptions import StateError
 from .models import AuthorizationRequest, ClientLink
+from .pkce import code_challenge, code_verifier
 
 # What a callback needs first; the row of the merchant is wide, and is read again where it counts, under its lock.
 REQUEST_COLUMNS = [field.name for field in AuthorizationRequest._meta.concrete_fields]
@@ -37,10 +38,11 @@ def new_secret() -> str:
 
 @dataclass(frozen=True)
 class IssuedState:
-    """A state for the address, and the browser's secret for the cookie."""
+    """A state for the address, and the browser's secret for the cookie. `code_challenge` is '' without PKCE."""
 
     state: str = field(repr=False)
     browser_secret: str = field(repr=False)
+    code_challenge: str = ""
 
 
 @sensitive_variables()
@@ -61,23 +63,27 @@ def issue_state(
     is_ours = bool(browser_secret) and AuthorizationRequest.objects.live(now).filter(
         browser_digest=digest(browser_secret)
     ).exists()  # fmt: skip
-    issued = IssuedState(state=new_secret(), browser_secret=browser_secret if is_ours else new_secret())
+    state = new_secret()
+    browser_secret = browser_secret if is_ours else new_secret()
+    uses_pkce = conf.MOLLIE_ONBOARDING_PKCE
     AuthorizationRequest.objects.create(
         client_link=client_link,
         flow=flow,
-        state_digest=digest(issued.state),
-        browser_digest=digest(issued.browser_secret),
+        state_digest=digest(state),
+        browser_digest=digest(browser_secret),
         scope=" ".join(conf.MOLLIE_ONBOARDING_SCOPES),
         approval_prompt=approval_prompt,
         # A client link takes no redirect URI: Mollie uses the registered one.
         redirect_uri=conf.MOLLIE_ONBOARDING_REDIRECT_URI
         if flow == AuthorizationRequest.Flow.AUTHORIZE
         else "",
+        uses_pkce=uses_pkce,
         client_id=conf.MOLLIE_ONBOARDING_CLIENT_ID,
         language=language,
         expires_at=now + conf.MOLLIE_ONBOARDING_STATE_LIFETIME,
     )
-    return issued
+    challenge = code_challenge(code_verifier(state, browser_secret)) if uses_pkce else ""
+    return IssuedState(state, browser_secret, challenge)
 
 
 @sensitive_variables()

@@ -22,6 +22,7 @@ DEFAULTS = {
     "SCOPES": ("organizations.read", "onboarding.read", "onboarding.write"),
     "APPROVAL_PROMPT": "auto",
     "REDIRECT_URI": "",
+    "PKCE": False,
     "REQUIRE_LOGIN": False,
     "SIGNUP_ENABLED": True,
     "SIGNUP_LOGIN_REQUIRED": False,

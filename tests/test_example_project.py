@@ -33,6 +33,7 @@ VALUES = {
     "SCOPES": ("organizations.read,onboarding.read", ["organizations.read", "onboarding.read"]),
     "APPROVAL_PROMPT": ("force", "force"),
     "REDIRECT_URI": ("https://platform.example/callback/", "https://platform.example/callback/"),
+    "PKCE": ("yes", True),
     "REQUIRE_LOGIN": ("yes", True),
     "SIGNUP_ENABLED": ("false", False),
     "SIGNUP_LOGIN_REQUIRED": ("1", True),

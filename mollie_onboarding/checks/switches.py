@@ -13,7 +13,13 @@ from .messages import CheckResult, error, text_of, warning
 @register(Tags.security)
 def check_switches(**kwargs: Any) -> CheckResult:
     """What is on or off is a bool: a text such as "False", as the environment gives it, would be on."""
-    names = ("REQUIRE_LOGIN", "SIGNUP_ENABLED", "SIGNUP_LOGIN_REQUIRED", "ALLOW_SHARED_ORGANIZATIONS")
+    names = (
+        "PKCE",
+        "REQUIRE_LOGIN",
+        "SIGNUP_ENABLED",
+        "SIGNUP_LOGIN_REQUIRED",
+        "ALLOW_SHARED_ORGANIZATIONS",
+    )
     return [
         error(
             24,

@@ -655,6 +655,7 @@ class Migration(migrations.Migration):
                 ("scope", models.TextField()),
                 ("approval_prompt", models.CharField(max_length=5)),
                 ("redirect_uri", models.CharField(blank=True, max_length=2000)),
+                ("uses_pkce", models.BooleanField(default=False)),
                 ("client_id", models.CharField(max_length=100)),
                 ("language", models.CharField(blank=True, max_length=10)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

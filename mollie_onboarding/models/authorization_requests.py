@@ -98,6 +98,8 @@ class AuthorizationRequest(models.Model):
     scope = models.TextField()
     approval_prompt = models.CharField(max_length=5)
     redirect_uri = models.CharField(max_length=2000, blank=True)
+    # As the setting was when the merchant left: a verifier belongs only to a request that had a challenge.
+    uses_pkce = models.BooleanField(default=False)
     client_id = models.CharField(max_length=100)
     # Of the page that the merchant left for Mollie, where they chose one; '' leaves it to the browser.
     language = models.CharField(max_length=10, blank=True)

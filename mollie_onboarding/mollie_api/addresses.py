@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
+from mollie_onboarding import pkce
 from mollie_onboarding.conf import conf
 
 # Of the example in docs.mollie.com/reference/get-onboarding-status; the other dashboards there are at my.mollie.com.
@@ -47,43 +48,61 @@ def _leads_to(url: str, hosts: Iterable[str]) -> bool:
 
 
 def client_link_authorization_url(
-    url: str, *, client_id: str, state: str, scopes: Sequence[str], approval_prompt: str
+    url: str,
+    *,
+    client_id: str,
+    state: str,
+    scopes: Sequence[str],
+    approval_prompt: str,
+    code_challenge: str = "",
 ) -> str:
     """The address behind the merchant's button: Mollie's client link with the four parameters appended.
 
-    A query or fragment that is already there stays. Raises ValueError for an address that is not allowed, or without
-    a `state`. https://docs.mollie.com/reference/create-client-link
+    A query or fragment that is already there stays; a code challenge (RFC 7636 section 4.3) comes only where there is one.
+    Raises ValueError for an address that is not allowed, or without a `state`.
+    https://docs.mollie.com/reference/create-client-link
     """
     if not is_allowed_url(url):
         raise ValueError("The client link leads to a host that is not in MOLLIE_ONBOARDING_LINK_HOSTS.")
-    return _with_parameters(url, _authorization_parameters(client_id, state, scopes, approval_prompt))
+    return _with_parameters(
+        url, _authorization_parameters(client_id, state, scopes, approval_prompt, code_challenge)
+    )
 
 
 def plain_authorization_url(
-    *, client_id: str, state: str, scopes: Sequence[str], approval_prompt: str, redirect_uri: str = ""
+    *,
+    client_id: str,
+    state: str,
+    scopes: Sequence[str],
+    approval_prompt: str,
+    redirect_uri: str = "",
+    code_challenge: str = "",
 ) -> str:
-    """Mollie's authorize address for an existing organization; `redirect_uri` only where there is one.
+    """Mollie's authorize address for an existing organization; `redirect_uri` and the challenge only where there is one.
 
-    Raises ValueError without a `state`. RFC 6749 section 4.1.1, https://docs.mollie.com/reference/authorize
+    Raises ValueError without a `state`. RFC 6749 section 4.1.1, RFC 7636 section 4.3,
+    https://docs.mollie.com/reference/authorize
     """
     parameters = {
         "response_type": "code",
-        **_authorization_parameters(client_id, state, scopes, approval_prompt),
+        **_authorization_parameters(client_id, state, scopes, approval_prompt, code_challenge),
         **({"redirect_uri": redirect_uri} if redirect_uri else {}),
     }
     return _with_parameters(conf.MOLLIE_ONBOARDING_AUTHORIZE_URL, parameters)
 
 
 def _authorization_parameters(
-    client_id: str, state: str, scopes: Sequence[str], approval_prompt: str
+    client_id: str, state: str, scopes: Sequence[str], approval_prompt: str, code_challenge: str
 ) -> dict[str, str]:
     if not state:
         raise ValueError("An authorization request needs a state.")
+    challenge = {"code_challenge": code_challenge, "code_challenge_method": pkce.METHOD}
     return {
         "client_id": client_id,
         "state": state,
         "scope": " ".join(scopes),
         "approval_prompt": approval_prompt,
+        **(challenge if code_challenge else {}),
     }
 
 

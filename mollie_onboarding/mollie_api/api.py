@@ -65,14 +65,20 @@ class MollieAPI(Transport):
         return CreatedClientLink(client_link_id, url)
 
     @sensitive_variables()
-    def exchange_code(self, code: str, *, redirect_uri: str = "") -> Tokens:
+    def exchange_code(self, code: str, *, redirect_uri: str = "", code_verifier: str = "") -> Tokens:
         """Redeem an authorization code. Never tried twice: the code lives 30 seconds and works once.
 
-        Raises `InvalidGrantError` for a void code. RFC 6749 section 4.1.3,
+        `code_verifier` is '' where the authorization request had no challenge. Raises `InvalidGrantError` for a void
+        code. RFC 6749 section 4.1.3, RFC 7636 section 4.5,
         https://docs.mollie.com/reference/oauth-generate-tokens
         """
         return self._request_tokens(
-            {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+            {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": redirect_uri,
+                "code_verifier": code_verifier,
+            }
         )
 
     @sensitive_variables()

@@ -1,10 +1,11 @@
 """The front channel: what a merchant's browser brings, what the merchant decides, where the browser goes next.
 
-RFC 6749 section 4.1.1 and 4.1.2; docs.mollie.com/reference/authorize and /create-client-link.
+RFC 6749 section 4.1.1 and 4.1.2, RFC 7636 section 4.3; docs.mollie.com/reference/authorize and /create-client-link.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class AuthorizationRequest:
     scope: str
     approval_prompt: str
     redirect_uri: str = ""
+    code_challenge: str = ""
     landing_page: str = "login"
     client_link: SandboxClientLink | None = None
 
@@ -104,6 +106,7 @@ def allow(
         organization=organization,
         scope=scope,
         redirect_uri=request.redirect_uri,
+        code_challenge=request.code_challenge,
         code=f"auth_{get_random_string(30)}",
     )
     return _callback_url({"code": authorization.code, "state": request.state})
@@ -155,7 +158,27 @@ def _read_common(params: QueryDict, **rest: Any) -> AuthorizationRequest:
     approval_prompt = params.get("approval_prompt", "auto")
     if approval_prompt not in ("auto", "force"):
         raise SentBackError("invalid_request", "approval_prompt is 'auto' or 'force'", state)
-    return AuthorizationRequest(state=state, scope=" ".join(scopes), approval_prompt=approval_prompt, **rest)
+    return AuthorizationRequest(
+        state=state,
+        scope=" ".join(scopes),
+        approval_prompt=approval_prompt,
+        code_challenge=_read_code_challenge(params, state),
+        **rest,
+    )
+
+
+def _read_code_challenge(params: QueryDict, state: str) -> str:
+    """The challenge, '' without one. Mollie's metadata name S256 alone, of RFC 7636 section 4.2."""
+    challenge = params.get("code_challenge", "")
+    if (challenge or "code_challenge_method" in params) and (
+        params.get("code_challenge_method") != "S256" or not re.fullmatch(r"[A-Za-z0-9_-]{43}", challenge)
+    ):
+        raise SentBackError(
+            "invalid_request",
+            "code_challenge_method is 'S256', and code_challenge 43 characters of base64url",
+            state,
+        )
+    return challenge
 
 
 def _check_present(params: QueryDict, state: str) -> None:

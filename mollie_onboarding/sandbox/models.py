@@ -105,6 +105,7 @@ class Authorization(models.Model):
     scope = models.TextField()
     redirect_uri = models.TextField(blank=True)  # '' = the authorization request named none
     code = models.CharField(max_length=64, unique=True)
+    code_challenge = models.CharField(max_length=43, blank=True)  # '' = the same; S256, RFC 7636 section 4.2
     code_redeemed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True)

@@ -1,10 +1,12 @@
-"""The token endpoint: RFC 6749 section 4.1.3, 5 and 6, RFC 7009, docs.mollie.com/reference/oauth-generate-tokens."""
+"""The token endpoint: RFC 6749 section 4.1.3, 5 and 6, RFC 7009, RFC 7636 section 4.6, docs.mollie.com/reference/oauth-generate-tokens."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
+import re
 
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
@@ -70,7 +72,9 @@ def grant(params: Params) -> Answer:
         case None:
             raise OAuthRefusalError("invalid_request", "grant_type is missing")
         case "authorization_code":
-            return _redeem_code(_required(params, "code"), params.get("redirect_uri", ""))
+            return _redeem_code(
+                _required(params, "code"), params.get("redirect_uri", ""), params.get("code_verifier", "")
+            )
         case "refresh_token":
             return _refresh(_required(params, "refresh_token"), params.get("redirect_uri", ""))
         case other:
@@ -99,7 +103,7 @@ def _required(params: Params, name: str) -> str:
     return value
 
 
-def _redeem_code(code: str, redirect_uri: str) -> Answer:
+def _redeem_code(code: str, redirect_uri: str, code_verifier: str) -> Answer:
     found = Authorization.objects.filter(code=code)
     authorization = found.first()
     if authorization is None:
@@ -112,9 +116,25 @@ def _redeem_code(code: str, redirect_uri: str) -> Answer:
         raise OAuthRefusalError("invalid_grant", "the code is older than 30 seconds")
     if authorization.redirect_uri != redirect_uri:
         raise OAuthRefusalError("invalid_grant", "redirect_uri is not the one of the authorization request")
+    # RFC 7636 section 4.6; a verifier without a challenge is refused, too (RFC 9700 section 4.8.2).
+    if authorization.code_challenge != _code_challenge(code_verifier):
+        raise OAuthRefusalError("invalid_grant", "code_verifier is not the one of the authorization request")
     if authorization.revoked_at is not None:
         raise OAuthRefusalError("invalid_grant", "the authorization was revoked")
     return _issue(authorization, _new_refresh_token(authorization))
+
+
+def _code_challenge(code_verifier: str) -> str:
+    """What the authorization request must have said (RFC 7636 section 4.2, S256); '' where there is no verifier.
+
+    Of one that is malformed (section 4.1) nothing could have been said: what comes is no challenge.
+    """
+    if not code_verifier:
+        return ""
+    if not re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", code_verifier):
+        return "malformed"
+    digest = hashlib.sha256(code_verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _refresh(refresh_token: str, redirect_uri: str) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Value
@@ -16,7 +17,7 @@ from mollie_onboarding.exceptions import ClientLinkUnusableError
 from mollie_onboarding.models import AuthorizationRequest, ClientLink, Status
 from mollie_onboarding.mollie_api import client_link_authorization_url, plain_authorization_url
 from mollie_onboarding.observing import observe
-from mollie_onboarding.state import issue_state
+from mollie_onboarding.state import IssuedState, issue_state
 
 from .creation import create_client_link
 
@@ -68,7 +69,7 @@ def start_authorization(
             approval_prompt=approval_prompt,
             language=language,
         )
-    url = _authorization_url(client_link, flow, issued.state, approval_prompt)
+    url = _authorization_url(client_link, flow, issued, approval_prompt)
     observe(
         logger,
         logging.INFO,
@@ -106,17 +107,16 @@ def _approval_prompt(client_link: ClientLink) -> str:
 
 
 @sensitive_variables()
-def _authorization_url(client_link: ClientLink, flow: Flow, state: str, approval_prompt: str) -> str:
-    client_id = conf.MOLLIE_ONBOARDING_CLIENT_ID
-    scopes = conf.MOLLIE_ONBOARDING_SCOPES
-    if flow == Flow.CLIENT_LINK:
-        return client_link_authorization_url(
-            client_link.url, client_id=client_id, state=state, scopes=scopes, approval_prompt=approval_prompt
-        )
-    return plain_authorization_url(
-        client_id=client_id,
-        state=state,
-        scopes=scopes,
+def _authorization_url(client_link: ClientLink, flow: Flow, issued: IssuedState, approval_prompt: str) -> str:
+    address = (
+        partial(client_link_authorization_url, client_link.url)
+        if flow == Flow.CLIENT_LINK
+        else partial(plain_authorization_url, redirect_uri=conf.MOLLIE_ONBOARDING_REDIRECT_URI)
+    )
+    return address(
+        client_id=conf.MOLLIE_ONBOARDING_CLIENT_ID,
+        state=issued.state,
+        scopes=conf.MOLLIE_ONBOARDING_SCOPES,
         approval_prompt=approval_prompt,
-        redirect_uri=conf.MOLLIE_ONBOARDING_REDIRECT_URI,
+        code_challenge=issued.code_challenge,
     )

@@ -39,6 +39,7 @@ from mollie_onboarding.models import (
 )
 from mollie_onboarding.mollie_api import Tokens, printable
 from mollie_onboarding.observing import observe
+from mollie_onboarding.pkce import code_verifier
 from mollie_onboarding.state import find_request
 
 from .announcing import announce
@@ -93,13 +94,15 @@ def complete_authorization(parameters: CallbackParameters, *, browser_secret: st
     """
     request = find_request(parameters.state, browser_secret)
     try:
-        return _complete(request, parameters)._replace(language=request.language)
+        return _complete(request, parameters, browser_secret)._replace(language=request.language)
     except DELETED:  # on the way: a state that nobody knows
         raise StateError("unknown state") from None
 
 
 @sensitive_variables()
-def _complete(request: AuthorizationRequest, parameters: CallbackParameters) -> Completion:
+def _complete(
+    request: AuthorizationRequest, parameters: CallbackParameters, browser_secret: str
+) -> Completion:
     client_link = request.client_link
     now = timezone.now()
     if request.answered_at is None and client_link.is_cancelled:
@@ -112,7 +115,11 @@ def _complete(request: AuthorizationRequest, parameters: CallbackParameters) -> 
         return _record_error(request, parameters.error, parameters.error_description)
     api = MollieAPI()
     try:
-        tokens = api.exchange_code(parameters.code, redirect_uri=request.redirect_uri)
+        tokens = api.exchange_code(
+            parameters.code,
+            redirect_uri=request.redirect_uri,
+            code_verifier=code_verifier(parameters.state, browser_secret) if request.uses_pkce else "",
+        )
     except MollieError as exc:
         return _record_failed_exchange(request, exc)
     if not _commit_tokens(request, tokens):

@@ -31,6 +31,9 @@ BODY = {
     "registrationOffice": "aachen",
     "incorporationDate": "2020-02-29",
 }
+# RFC 7636 appendix B.
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 def basic(client_id: str = "app_box", client_secret: str = "box-secret") -> str:

@@ -9,7 +9,7 @@ from django.test import Client
 from mollie_onboarding.sandbox import authorization, service
 from mollie_onboarding.sandbox.models import Authorization, SandboxClientLink, SandboxOrganization
 
-from .conftest import BODY, REDIRECT_URI, SCOPE, Api, query_of
+from .conftest import BODY, CHALLENGE, REDIRECT_URI, SCOPE, Api, query_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
@@ -218,6 +218,11 @@ def test_link_lives_30_days(client: Client, api: Api, time_machine: Any) -> None
         ({"scope": "organizations.read everything"}, "invalid_scope"),
         ({"scope": "organizations.read+onboarding.read"}, "invalid_scope"),
         ({"approval_prompt": "maybe"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE}, "invalid_request"),
+        ({"code_challenge": CHALLENGE, "code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE[1:], "code_challenge_method": "S256"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "=", "code_challenge_method": "S256"}, "invalid_request"),
+        ({"code_challenge_method": "S256"}, "invalid_request"),
     ],
 )
 def test_wrong_parameters_are_sent_back(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +12,7 @@ from django.test import Client
 from mollie_onboarding.sandbox import service
 from mollie_onboarding.sandbox.models import Authorization, Token, TokenQuerySet
 
-from .conftest import REDIRECT_URI, SCOPE, Api, basic, query_of
+from .conftest import CHALLENGE, REDIRECT_URI, SCOPE, VERIFIER, Api, basic, query_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "mollie_sandbox"])
 
@@ -81,6 +83,44 @@ def test_revoked_code(api: Api, code: str, link_id: str) -> None:
 
 def test_code_of_client_link_takes_no_redirect_uri(api: Api, code: str) -> None:
     assert_oauth_error(api.exchange(code, redirect_uri=REDIRECT_URI), "invalid_grant")
+
+
+def challenge_of(verifier: str) -> str:
+    """RFC 7636 section 4.2"""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("challenge", "verifier", "ok"),
+    [
+        (CHALLENGE, VERIFIER, True),
+        (CHALLENGE, None, False),
+        (CHALLENGE, VERIFIER[:-1] + "l", False),
+        (CHALLENGE, CHALLENGE, False),
+        (CHALLENGE, "\ud800", False),
+        (challenge_of("short"), "short", False),
+        (challenge_of("a" * 129), "a" * 129, False),
+        (challenge_of("a" * 128), "a" * 128, True),
+        (None, None, True),
+        (None, VERIFIER, False),
+    ],
+)
+def test_code_verifier_is_the_one_of_the_challenge(
+    api: Api, link_id: str, challenge: str | None, verifier: str | None, ok: bool
+) -> None:
+    """The example of RFC 7636 appendix B; a verifier without a challenge is a downgrade, RFC 9700 section 4.8.2."""
+    query = {"client_id": "app_box", "state": "s", "scope": SCOPE}
+    if challenge:
+        query |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+    url = f"https://my.mollie.com/dashboard/client-link/{link_id}?{urlencode(query)}"
+    code = query_of(service.visit(url))["code"]
+
+    response = api.exchange(code, **({"code_verifier": verifier} if verifier else {}))
+
+    if ok:
+        assert response.status_code == 200
+    else:
+        assert_oauth_error(response, "invalid_grant")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ TESTS = {
     28: ["test_lessons_28_create_after_a_lost_answer_takes_the_same_key_and_link"],
     29: [
         "test_lessons_29_client_link_is_redeemed_once_without_a_redirect_uri",
+        "test_lessons_29_code_of_another_flow_of_the_same_browser_is_refused_at_mollie",
         "test_lessons_29_code_with_the_state_of_another_browsers_flow_is_refused",
         "test_lessons_29_each_flow_of_one_browser_connects_its_own_merchant",
         "test_lessons_29_plain_authorize_sends_the_same_redirect_uri_twice",

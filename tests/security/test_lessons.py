@@ -204,7 +204,7 @@ def code_of(callback: str) -> str:
 
 
 def test_lessons_29_code_with_the_state_of_another_browsers_flow_is_refused(leave, sandbox):
-    """Whichever of the two browsers brings it. Within one browser only PKCE could tell, which Mollie does not document."""
+    """Whichever of the two browsers brings it. Within one browser only PKCE tells: `tests/test_pkce.py`."""
     first, one, to_first = leave(organization_name="First")
     second, two, to_second = leave(organization_name="Second")
     before = dump()

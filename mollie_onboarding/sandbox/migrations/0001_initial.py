@@ -196,6 +196,7 @@ class Migration(migrations.Migration):
                 ("scope", models.TextField()),
                 ("redirect_uri", models.TextField(blank=True)),
                 ("code", models.CharField(max_length=64, unique=True)),
+                ("code_challenge", models.CharField(blank=True, max_length=43)),
                 ("code_redeemed_at", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("revoked_at", models.DateTimeField(null=True)),
