@@ -8,12 +8,28 @@ import uuid
 from urllib.parse import urlsplit
 
 from django.core import signing
+from django.urls.converters import StringConverter
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_variables
 
 from .conf import conf
 
 RETURN_URL_LENGTH = 2000  # characters, as in `ClientLink.return_url`
 SEPARATOR = "."  # not in URL-safe base64, and needs no escaping in a path
+
+
+class LinkToken(str):
+    """The token of our own link as it came in an address. Django's reports print local variables, and this one not."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<LinkToken>"
+
+
+class LinkTokenConverter(StringConverter):
+    def to_python(self, value: str) -> LinkToken:
+        return LinkToken(value)
 
 
 def _link_signer() -> signing.Signer:
@@ -30,6 +46,7 @@ def sign_link(client_link_id: uuid.UUID, generation: int) -> str:
     return _link_signer().sign(f"{value}.{generation}")
 
 
+@sensitive_variables()
 def read_link(token: str) -> tuple[uuid.UUID, int]:
     """The client link's id and the generation that a token names. Raises `BadSignature`."""
     value, _, generation = _link_signer().unsign(token).partition(".")

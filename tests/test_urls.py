@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import reload
+
 import pytest
 from django.test import override_settings
 from django.urls import resolve, reverse
+
+from mollie_onboarding import urls
 
 PAGES = (("signup", []), ("callback", []), ("client_link", ["token"]))
 
@@ -31,3 +35,13 @@ def test_form_keeps_working_without_the_slash(client, append_slash):
 
     assert answer.status_code == 200
     assert b'data-status="error"' in answer.content
+
+
+def test_urls_may_be_loaded_once_more():
+    """Tests of a platform do, to change what is mounted where. Django warns of a converter that is registered twice."""
+    before = urls.urlpatterns
+
+    after = reload(urls).urlpatterns
+
+    assert after is not before
+    assert [str(pattern.pattern) for pattern in after] == [str(pattern.pattern) for pattern in before]

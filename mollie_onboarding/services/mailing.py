@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from mollie_onboarding import colors
 from mollie_onboarding.conf import conf
@@ -93,6 +94,7 @@ def language_of(client_link: ClientLink) -> str:
     return supported_language(client_link.owner_locale) or default_language()
 
 
+@sensitive_variables()
 def build_mail(
     client_link: ClientLink,
     name: str,
@@ -200,6 +202,7 @@ def microseconds(at: datetime) -> int:
     return int(at.timestamp() * 1_000_000)
 
 
+@sensitive_variables()
 def deliver(message: EmailMultiAlternatives) -> bool:
     """Hand a mail to the mail backend. False where that did not take it; the log says why."""
     try:

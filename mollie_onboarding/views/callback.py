@@ -9,7 +9,6 @@ from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_http_methods
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
@@ -38,8 +37,7 @@ RECOVER_LIMIT = "10/h"  # mails that one client address may ask for
 Outcome = AuthorizationRequest.Outcome
 
 
-@require_http_methods(["GET", "HEAD"])
-@merchant_view
+@merchant_view("GET", "HEAD")
 @sensitive_variables()
 def callback(request: HttpRequest) -> HttpResponse:
     """Complete the authorization and move on to the merchant page, an address without code or state.
@@ -146,8 +144,8 @@ def _answer(request: HttpRequest, completion: services.Completion) -> HttpRespon
     return see_other(path)
 
 
-@merchant_view
-@sensitive_variables("state")
+@merchant_view()
+@sensitive_variables()
 def recover(request: HttpRequest) -> HttpResponse:
     """Mail the merchant's link to the stored address, for somebody who came back in another browser.
 

@@ -11,7 +11,6 @@ from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_http_methods
 from django_countries import countries
 
 from mollie_onboarding import links, services
@@ -48,8 +47,8 @@ logger = logging.getLogger(__name__)
 Onboarding = Organization.OnboardingStatus
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@merchant_view
+@merchant_view("GET", "HEAD", "POST")
+@sensitive_variables()
 def client_link(request: HttpRequest, token: str) -> HttpResponse:
     """Show where the merchant stands, and on POST take the next step.
 
@@ -87,6 +86,7 @@ def client_link(request: HttpRequest, token: str) -> HttpResponse:
         return see_other(_path_of(request, row))
 
 
+@sensitive_variables()
 def show_merchant_page(
     request: HttpRequest, row: ClientLink, *, notice: str = "", status: int = 200
 ) -> HttpResponse:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Collection
+from functools import partial, wraps
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.templatetags.static import static
@@ -38,6 +38,7 @@ HEADERS = {
 # Where a request holds its cookies and its query. RAW_URI is gunicorn's, REQUEST_URI uWSGI's and mod_wsgi's; and the form
 # on a refused callback's page has the callback as its referrer.
 SECRET_META = {"HTTP_COOKIE", "QUERY_STRING", "HTTP_REFERER", "RAW_URI", "REQUEST_URI"}
+HIDDEN = "***"  # in a path, which WSGI has in ISO 8859-1
 TRY_AGAIN_AFTER = 30  # seconds, where Mollie names no time
 
 # Browsers inside of apps: they keep their cookies for themselves, and lose them. On iOS they do not call themselves Safari.
@@ -47,26 +48,36 @@ IN_APP_BROWSER = re.compile(
 )
 
 
-def merchant_view(view: View) -> View:
+def merchant_view(*methods: str) -> Callable[[View], View]:
     """Make a public page of a view: no login, no transaction around it, CSRF protection of our own, our headers.
 
-    Calls to Mollie commit before and after themselves, so a view must not lie in a transaction (ATOMIC_REQUESTS).
+    Calls to Mollie commit before and after themselves, so a view must not lie in a transaction (ATOMIC_REQUESTS). Other
+    methods than `methods` get a 405; a view without any answers all.
     """
+    return partial(_merchant_view, methods=methods)
 
+
+def _merchant_view(view: View, methods: Collection[str]) -> View:
     @sensitive_post_parameters()
     @wraps(view)
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         _read_as_utf8(request)
         try:
-            with translation.override(language_of_page(request)):
-                response = _protect(view, request, *args, **kwargs)
-                response.headers["Content-Language"] = translation.get_language() or ""
+            if methods and request.method not in methods:
+                # Not by `require_http_methods`: it logs the path.
+                response: HttpResponse = HttpResponseNotAllowed(methods)
+            else:
+                with translation.override(language_of_page(request)):
+                    response = _protect(view, request, *args, **kwargs)
+                    response.headers["Content-Language"] = translation.get_language() or ""
         except Exception:  # whatever it is: it goes on, to be reported
             _hide_secrets(request)
             raise
+        if response.status_code >= 400:
+            _hide_link(request)  # Django logs the path
         if response.status_code >= 500:
-            # Mollie's fault, told by `observe` already. Django would mail a report to ADMINS, with the merchant's link
-            # as its subject; this is how it marks what is told.
+            # Mollie's fault, told by `observe` already. Django would mail a report to ADMINS; this is how it marks what
+            # is told.
             response._has_been_logged = True  # type: ignore[attr-defined]
             _hide_secrets(request)
         for name, value in HEADERS.items():
@@ -91,21 +102,48 @@ def _read_as_utf8(request: HttpRequest) -> None:
 
 
 def _hide_secrets(request: HttpRequest) -> None:
-    """Take out of a request that failed what a report of it would show: the state, the code and the browser's secret.
+    """Take out of a request that failed what a report shows of it: state, code, the browser's secret, the merchant's link.
 
     Django's reports hide passwords and local variables that are marked, but not the query and other cookies than the
-    session's. Tools that report errors read the same places.
+    session's.
     """
+    secrets = {_token_of(request), *(request.GET.get(name, "") for name in ("state", "code"))} - {""}
+    _hide_link(request)
     request.COOKIES.pop(cookie_name(), None)
-    request.META.update(dict.fromkeys(SECRET_META & request.META.keys(), ""))
     request.GET = QueryDict()
+    for name, value in request.META.items():
+        # Web servers and proxies repeat addresses under many names.
+        if name in SECRET_META or (isinstance(value, str) and any(secret in value for secret in secrets)):
+            request.META[name] = ""
 
 
+def _hide_link(request: HttpRequest) -> None:
+    """Take the merchant's link out of the path, which Django logs, and of which it makes the subject of mails to ADMINS."""
+    token = _token_of(request)
+    request.path = _without(token, request.path)
+    request.path_info = _without(token, request.path_info)
+    request.META["PATH_INFO"] = _without(token, request.META.get("PATH_INFO", ""))
+
+
+def _token_of(request: HttpRequest) -> str:
+    """The token of the merchant's link in the address; '' at other addresses."""
+    return str(request.resolver_match.kwargs.get("token", "")) if request.resolver_match else ""
+
+
+def _without(token: str, path: str) -> str:
+    head, found, tail = path.rpartition(token) if token else ("", "", path)
+    return f"{head}{HIDDEN}{tail}" if found else path
+
+
+@sensitive_variables("path")
 def _protect(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Run Django's CSRF middleware around the view, and answer a refusal with a page that shows the way on."""
     middleware = CsrfViewMiddleware(lambda request: HttpResponse())
     middleware.process_request(request)
-    if middleware.process_view(request, view, args, kwargs) is not None:
+    path, request.path = request.path, _without(_token_of(request), request.path)  # it logs what it refuses
+    refusal = middleware.process_view(request, view, args, kwargs)
+    request.path = path
+    if refusal is not None:
         return show(request, "cookies", {}, status=403)
     response = middleware.process_response(request, view(request, *args, **kwargs))
     assert isinstance(response, HttpResponse)  # noqa: S101 (for mypy)

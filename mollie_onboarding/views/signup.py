@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
-from django.views.decorators.http import require_http_methods
 
 from mollie_onboarding import services
 from mollie_onboarding.conf import conf
@@ -26,8 +25,7 @@ from .client_link import go_to_mollie
 from .pages import arrives_without_strict_cookies, merchant_view, see_other, settle, show, show_recovery
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@merchant_view
+@merchant_view("GET", "HEAD", "POST")
 def signup(request: HttpRequest) -> HttpResponse:
     """The form, and on POST the merchant's row and the way to Mollie.
 
