@@ -27,7 +27,7 @@ from mollie_onboarding.admin.confirming import SHOWN_ON_CONFIRMATION
 from mollie_onboarding.admin.health import FLAWS
 from mollie_onboarding.admin.labels import EVENT_LABELS
 from mollie_onboarding.fields import Secret
-from mollie_onboarding.models import AuthorizationRequest, ClientLink, Event, Organization, Status
+from mollie_onboarding.models import AuthorizationRequest, Batch, ClientLink, Event, Organization, Status
 from tests.conftest import MERCHANT, authorization_url, kinds, log_in
 
 DATABASES = ["default", "mollie_sandbox"]
@@ -289,6 +289,27 @@ def test_filters_and_search(staff, some_of_each, query, names):
 @pytest.mark.parametrize("query", ["", "expired=", "attention=", "expired=perhaps", "attention=perhaps"])
 def test_filters_that_say_nothing_show_everything(staff, some_of_each, query):
     assert set(names_in_list(staff.get(f"{LIST}?{query}"))) == some_of_each
+
+
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        ("clientlink", "change"),
+        ("clientlink", "delete"),
+        ("organization", "change"),
+        ("batch", "delete"),  # which nobody may
+    ],
+)
+def test_empty_to_field_is_no_field(staff, make_client_link, make_organization, model, page):
+    """Django's own admin answers 500."""
+    row = {
+        "clientlink": make_client_link,
+        "organization": make_organization,
+        "batch": Batch.objects.create,
+    }[model]()
+    path = reverse(f"admin:mollie_onboarding_{model}_{page}", args=[row.pk])
+
+    assert staff.get(path, {"_to_field": ""}).status_code == (403 if model == "batch" else 200)
 
 
 def test_filters_are_offered(staff, some_of_each):

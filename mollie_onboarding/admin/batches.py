@@ -27,7 +27,7 @@ from mollie_onboarding.models import ATTENTION_AFTER, Batch, BatchItem, Problem,
 from mollie_onboarding.services import INLINE_LIMIT, Progress
 
 from .client_link_actions import report_batch
-from .confirming import Words
+from .confirming import AnyQueryAdmin, Words
 from .labels import EMPTY, format_moment
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class ItemPaginator(PaginatorBase):
 
 
 @admin.register(Batch)
-class BatchAdmin(BatchModelAdmin):
+class BatchAdmin(AnyQueryAdmin, BatchModelAdmin):
     list_display = (
         "created",
         "created_by",

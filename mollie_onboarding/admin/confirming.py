@@ -200,7 +200,15 @@ def report_skipped(request: HttpRequest, skipped: Skipped) -> None:
         messages.warning(request, text % more)
 
 
-class ConfirmingAdmin(ModelAdminBase):
+class AnyQueryAdmin(ModelAdminBase):
+    """An admin without the query to which Django's own answers 500."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # `?_to_field=` names no field, and Django looks for one of that name.
+        return super().get_object(request, object_id, from_field or None)
+
+
+class ConfirmingAdmin(AnyQueryAdmin):
     """An admin whose actions are buttons too: GET asks, POST acts."""
 
     page_actions: Sequence[ConfirmedAction] = ()  # buttons only
