@@ -27,3 +27,8 @@ def visit(sandbox: Any, browser: Any, make_client_link: Any) -> Visit:
     callback = sandbox.visit(authorization_url(browser.press(row)))
     [state], [code] = map(parse_qs(urlsplit(callback).query).get, ("state", "code"))
     return Visit(row, browser.cookies[cookie_name()].value, state, code)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Django reads an address in the charset that its visitor names, before any view is asked, and Python warns of some.
+    item.add_marker(pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"))

@@ -142,9 +142,9 @@ def test_merchant_is_connected_only_to_whom_mollie_names(visit, script):
         row = ClientLink.objects.select_related("organization").get()
         if row.status == "connected":
             assert 200 <= script["exchange"][0].status < 300
-            assert row.organization.organization_id.encode() in b"".join(
-                a.body for a in script["organization"]
-            )
+            # Without the zeros of UTF-16 and UTF-32, in which JSON may come, too.
+            answers_of_mollie = b"".join(answer.body for answer in script["organization"]).replace(b"\0", b"")
+            assert row.organization.organization_id.encode() in answers_of_mollie
             assert row.organization.access_token.reveal()
             assert request.outcome == "connected"
         else:
@@ -248,7 +248,8 @@ def test_list_of_clients_makes_no_rows_and_judges_no_connection(sandbox, data, p
         with mollie_says(script) as heard:
             result = services.sync_onboarding_status()
         assert result.pages <= len(pages) + 1
-        assert result.read <= 2 or result.pages > 1
+        # The list may close after a page; then each organization is asked for once more.
+        assert result.read <= 2 * (result.pages + result.fallback)
         after = list(Organization.objects.order_by("pk").values(*OTHER_COLUMNS))
         if not heard.count_of("refresh"):
             assert after == before
