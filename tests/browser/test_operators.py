@@ -24,6 +24,10 @@ SEEDED = {
     "Kaffeehaus Morgenrot GmbH": "lost",
     "Pracownia Bursztynu": "cancelled",
 }
+LOOK = """crumbs => {
+  const style = getComputedStyle(crumbs), link = getComputedStyle(crumbs.querySelector("a"))
+  return [style.backgroundColor, style.paddingTop, style.color, style.textAlign, link.color, link.fontSize].join(" ")
+}"""
 
 
 def add_merchant(operator, organization: str) -> None:
@@ -162,6 +166,20 @@ def test_funnel_shows_what_is_chosen(operator):
     page.wait_for_url("**weeks=4**")
     assert page.locator("#weeks tbody tr").count() == 4
     operator.take_picture("1-funnel")
+
+
+@pytest.mark.parametrize("width", [1280, 900, 390])
+def test_breadcrumbs_of_our_pages_look_like_those_of_the_list(operator, width):
+    page = operator.page
+    page.set_viewport_size({"width": width, "height": 900})
+    looks = set()
+    for path in (LIST, f"{LIST}funnel/", f"{LIST}import/"):
+        page.goto(path)
+        looks.add(page.locator(".breadcrumbs").evaluate(LOOK))
+        # Django's own have 40 pixels beside them at every width, or fewer at smaller ones.
+        beside = page.locator(".breadcrumbs").evaluate("crumbs => getComputedStyle(crumbs).paddingLeft")
+        assert beside in ("40px", "30px", "15px")
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize("width", [1280, 1440])
