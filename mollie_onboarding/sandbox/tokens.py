@@ -1,4 +1,7 @@
-"""The token endpoint: RFC 6749 section 4.1.3, 5 and 6, RFC 7009, RFC 7636 section 4.6, docs.mollie.com/reference/oauth-generate-tokens."""
+"""The token endpoint: RFC 6749 section 4.1.3, 5 and 6, RFC 7009, RFC 7636 section 4.6.
+
+docs.mollie.com/reference/oauth-generate-tokens
+"""
 
 from __future__ import annotations
 
@@ -116,25 +119,21 @@ def _redeem_code(code: str, redirect_uri: str, code_verifier: str) -> Answer:
         raise OAuthRefusalError("invalid_grant", "the code is older than 30 seconds")
     if authorization.redirect_uri != redirect_uri:
         raise OAuthRefusalError("invalid_grant", "redirect_uri is not the one of the authorization request")
-    # RFC 7636 section 4.6; a verifier without a challenge is refused, too (RFC 9700 section 4.8.2).
-    if authorization.code_challenge != _code_challenge(code_verifier):
-        raise OAuthRefusalError("invalid_grant", "code_verifier is not the one of the authorization request")
+    _check_verifier(code_verifier, authorization.code_challenge)
     if authorization.revoked_at is not None:
         raise OAuthRefusalError("invalid_grant", "the authorization was revoked")
     return _issue(authorization, _new_refresh_token(authorization))
 
 
-def _code_challenge(code_verifier: str) -> str:
-    """What the authorization request must have said (RFC 7636 section 4.2, S256); '' where there is no verifier.
-
-    Of one that is malformed (section 4.1) nothing could have been said: what comes is no challenge.
-    """
-    if not code_verifier:
-        return ""
+def _check_verifier(code_verifier: str, code_challenge: str) -> None:
+    """RFC 7636 section 4.6. Either without the other is refused, too: RFC 9700 section 4.8.2."""
+    if not code_verifier and not code_challenge:
+        return
     if not re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", code_verifier):
-        return "malformed"
+        raise OAuthRefusalError("invalid_grant", "code_verifier is not 43 to 128 unreserved characters")
     digest = hashlib.sha256(code_verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    if base64.urlsafe_b64encode(digest).decode().rstrip("=") != code_challenge:
+        raise OAuthRefusalError("invalid_grant", "code_verifier is not the one of the authorization request")
 
 
 def _refresh(refresh_token: str, redirect_uri: str) -> Answer:
