@@ -131,8 +131,10 @@ def _token_of(request: HttpRequest) -> str:
 
 
 def _without(token: str, path: str) -> str:
-    head, found, tail = path.rpartition(token) if token else ("", "", path)
-    return f"{head}{HIDDEN}{tail}" if found else path
+    if not token or token not in path:
+        return path
+    head, _, tail = path.rpartition(token)
+    return f"{head}{HIDDEN}{tail}"
 
 
 @sensitive_variables("path")
