@@ -107,7 +107,10 @@ def _hide_secrets(request: HttpRequest) -> None:
     Django's reports hide passwords and local variables that are marked, but not the query and other cookies than the
     session's.
     """
-    secrets = {_token_of(request), *(request.GET.get(name, "") for name in ("state", "code"))} - {""}
+    token = _token_of(request)
+    # As they stand in an address: whoever wrote this one may have put anything there, and a letter is in all else.
+    secrets = [f"/{token}"] if token else []
+    secrets += [f"={value}" for name in ("state", "code") if (value := request.GET.get(name))]
     _hide_link(request)
     request.COOKIES.pop(cookie_name(), None)
     request.GET = QueryDict()

@@ -38,6 +38,7 @@ PERSON = {
     "owner_family_name": "Canaryson",
     "street_and_number": "Canary Lane 7",
 }
+CALLBACK = "/onboarding/callback/"
 ADMINS = ["ops@platform.example"] if django.VERSION >= (6, 0) else [("Ops", "ops@platform.example")]
 
 
@@ -236,6 +237,19 @@ def test_log_of_what_is_refused_names_no_link(make_client_link, settings, caplog
     assert len(lines) == 6
     assert [line for line in lines if token_of(row) in line] == []
     assert all("/onboarding/link/***" in line for line in lines)
+
+
+def test_report_keeps_what_only_looks_like_a_secret(db, monkeypatch):
+    """Who is asked, and how: a state of one letter is in all of it."""
+    browser = Browser(raise_request_exception=False)
+    monkeypatch.setattr(completing, "find_request", lambda *args: 1 / 0)
+    before = dict(browser.get("/onboarding/theme.css").wsgi_request.META)
+    response = browser.get(CALLBACK, {"state": "t", "code": "e"})
+    assert response.status_code == 500
+    after = response.wsgi_request.META
+    kept = ("SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "REQUEST_METHOD", "HTTP_ACCEPT_LANGUAGE")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert not after["QUERY_STRING"]
 
 
 def test_answer_below_500_keeps_its_request(sandbox, make_client_link):
